@@ -1,0 +1,205 @@
+// The data border of one connection: messages in, frames out, and back. Bytes: docs/protocol.md, "Frames".
+//
+// Who calls: Endpoint, for every connection whose peer speaks the native protocol.
+//
+//  sending      put()/queue() take messages; next() tells the caller what to do until it says Wait
+//  receiving    receive() takes one frame; delivery() yields the pieces of messages in it
+//  the rest     poll() yields events; deadline()/timeout() drive acknowledgements and the close handshake
+//
+// What holds: DATA frames are numbered and kept until the other side acknowledges them, so a new channel
+// (attach() again) replays exactly what is missing. Memory is bounded by FramingConfig. Hostile frames
+// lead to one Violation event, after which the object is inert; they never abort and never allocate more
+// than the frame itself is long, apart from fixed bookkeeping.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "peerbridge/error.hpp"
+#include "peerbridge/types.hpp"
+
+namespace peerbridge {
+
+/// Scheduling classes; they share one channel and their frames interleave. Order holds within a lane.
+/// High is always served first; Normal, Bulk and File share what is left by weight.
+enum class Lane : std::uint8_t { High, Normal, Bulk, File };
+inline constexpr int kLaneCount = 4;
+
+/// What the bytes of a message are, 0 to 15, chosen by the sender and handed to the receiver unseen.
+/// 0 to 7 belong to the value codec of the JavaScript side; kFormatTransferControl and
+/// kFormatTransferData are consumed by the core; the others are reserved.
+using Format = std::uint8_t;
+inline constexpr Format kFormatTransferControl = 8;
+inline constexpr Format kFormatTransferData = 9;
+inline constexpr Format kFormatRequest = 10;
+inline constexpr Format kFormatResponse = 11;
+
+struct FramingConfig {
+  std::size_t maxFrameBytes = 65'536;            ///< largest frame that is sent, and accepted; the channel and the peer may lower what is sent
+  std::size_t interactiveFrameBytes = 16'384;    ///< frame size of Bulk and File while High or Normal were used within the last second
+  std::uint64_t highWaterBytes = 262'144;        ///< next() says Wait while the channel's bufferedAmount is at or above this
+  std::uint64_t windowBytes = 4'194'304;         ///< unacknowledged frame bytes kept for replay; next() says Wait at the limit
+  std::uint64_t queueBytes = 1'048'576;          ///< above this, hasRoom() is false until the queue is half empty again
+  std::uint64_t inlineBytes = 4'096;             ///< largest message that put() takes
+  std::uint64_t maxInlineQueueBytes = 16'777'216;///< bytes of put() messages that may wait; put() refuses beyond
+  std::uint64_t maxMessageBytes = 1'073'741'824; ///< largest message that is accepted from the peer
+  std::uint64_t ackBytes = 131'072;              ///< an ACK leaves at the latest after this many received frame bytes
+  Millis ackDelay = 20;                          ///< or after this many milliseconds
+  Millis closeTimeout = 2'000;                   ///< how long close() waits for the other side
+  std::uint64_t transferWindowBytes = 1'048'576; ///< file bytes that may be on their way beyond what the receiver consumed
+};
+
+/// Identifies one queued message or transfer piece towards the caller. 0 is none.
+using Ticket = std::uint32_t;
+
+enum class ActionKind : std::uint8_t {
+  Wait,  ///< nothing to do until put(), queue(), receive(), a lower bufferedAmount or the deadline
+  Fill,  ///< copy `length` bytes of the message `ticket`, from `offset`, to `data`; then call next() again
+  Send,  ///< hand `data`, `length` bytes, to RTCDataChannel.send(); then call next() again, or unsend() if it threw
+};
+
+struct Action {
+  ActionKind kind = ActionKind::Wait;
+  std::byte* data = nullptr;  ///< valid until the next call of any kind
+  std::size_t length = 0;
+  Ticket ticket = 0;          ///< Fill
+  std::uint64_t offset = 0;   ///< Fill
+};
+
+/// One piece of an incoming message. Pieces of one message come in order and are never interleaved with
+/// pieces of another message of the same lane.
+struct Delivery {
+  Lane lane = Lane::Normal;
+  Format format = 0;
+  bool first = false;
+  bool last = false;
+  std::uint64_t total = 0;       ///< length of the whole message; known from the first piece on
+  std::size_t frameOffset = 0;   ///< where the piece begins in the frame given to receive()
+  std::size_t length = 0;
+  TransferHandle transfer = 0;   ///< not 0: these are bytes of that file (format kFormatTransferData)
+};
+
+enum class TransferState : std::uint8_t {
+  Offered,   ///< waits for the receiver's accept or reject
+  Active, Paused,
+  Done,      ///< all bytes are in the receiving application's hands
+  Rejected, Cancelled, Failed,
+};
+
+struct FramingEvent {
+  enum class Kind : std::uint8_t {
+    Room,              ///< hasRoom() became true again
+    Delivered,         ///< `marker` and everything before it was acknowledged
+    Signal,            ///< `text` is a signaling message that came in-band
+    PeerHello,         ///< the other side's first frame on this channel came
+    PeerClosing,       ///< the other side sends nothing more; everything it sent has been delivered; `text` its reason
+    Closed,            ///< the close handshake is over (also by time-out): the link can go
+    Violation,         ///< `text` says what was wrong; close the connection with ProtocolViolation
+    TransferOffered,   ///< `transfer`, `name`, `mime`, `size`
+    TransferRead,      ///< the source shall supply bytes [offset, offset+length) by transferPut(); fewer, then transferEnd(), is the end
+    TransferState,     ///< `transfer`, `state`, `text` a reason
+    TransferProgress,  ///< sender: `size` bytes are in the receiver's hands
+    TransferEnded,     ///< receiver: the last byte was delivered; call transferConsumed() for all, then transferComplete()
+    TransferWritable,  ///< unused by the core itself; reserved
+  };
+  Kind kind = Kind::Room;
+  std::uint32_t marker = 0;
+  TransferHandle transfer = 0;
+  enum TransferState state = TransferState::Offered;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+  std::optional<std::uint64_t> size;
+  std::string name;
+  std::string mime;
+  std::string text;
+};
+
+struct FramingStats {
+  std::uint64_t framesSent = 0, framesReceived = 0;
+  std::uint64_t bytesSent = 0, bytesReceived = 0;      ///< frame bytes, replays included
+  std::uint64_t messagesSent = 0, messagesReceived = 0;
+  std::uint64_t framesReplayed = 0, duplicatesDropped = 0;
+  std::uint64_t queuedBytes = 0, unackedBytes = 0;
+};
+
+class Framing {
+ public:
+  explicit Framing(const FramingConfig& config);
+  ~Framing();
+  Framing(Framing&&) noexcept;
+  Framing& operator=(Framing&&) noexcept;
+
+  // -- channel -------------------------------------------------------------------------------------
+  /// An open channel carries this connection from now on. HELLO goes first, then, once the peer's HELLO
+  /// told what arrived, the replay of what did not (at once on the very first channel).
+  void attach(std::size_t maxMessageSize, Millis now);
+  /// The channel is gone. What is unacknowledged is kept; next() says Wait until attach().
+  void detach();
+  [[nodiscard]] bool attached() const;
+
+  // -- messages ------------------------------------------------------------------------------------
+  /// A message of at most inlineBytes; the caller fills the span at once. Empty when refused (too long, too much waiting, closing).
+  /// A zero-length message succeeds with an empty span too: `accepted` tells.
+  [[nodiscard]] std::span<std::byte> put(Lane lane, Format format, std::size_t length, bool& accepted);
+  /// A message of any length whose bytes stay with the caller and are fetched piece by piece by Fill. 0 when refused (closing).
+  [[nodiscard]] Ticket queue(Lane lane, Format format, std::uint64_t length);
+  /// The caller cannot supply the bytes of `ticket` any more. Before its first piece left: the message is dropped, true.
+  /// Afterwards it cannot be taken back: false.
+  bool withdraw(Ticket ticket);
+  [[nodiscard]] bool hasRoom() const;
+  /// Marks everything put or queued so far; a Delivered event with the returned marker follows when it is acknowledged
+  /// (at once if nothing is pending).
+  [[nodiscard]] std::uint32_t mark();
+
+  // -- transfers (files) ---------------------------------------------------------------------------
+  /// Offers a file; `size` absent when unknown. `transfer` is odd and new. False when closing or not new.
+  bool offer(TransferHandle transfer, std::string name, std::string mime, std::optional<std::uint64_t> size);
+  bool accept(TransferHandle transfer);                            ///< receiver
+  bool reject(TransferHandle transfer, std::string_view reason);   ///< receiver
+  bool pause(TransferHandle transfer);                             ///< either side
+  bool resume(TransferHandle transfer);                            ///< the side that paused
+  bool cancel(TransferHandle transfer, std::string_view reason);   ///< either side, any time before Done
+  /// Sender: `length` bytes, the answer to a TransferRead, are ready and will be fetched by Fill under the returned ticket.
+  [[nodiscard]] Ticket transferPut(TransferHandle transfer, std::uint64_t length);
+  bool transferEnd(TransferHandle transfer);                       ///< sender: the source has no more bytes
+  bool transferConsumed(TransferHandle transfer, std::uint64_t length);  ///< receiver: so many more bytes are safe in the sink; opens the window
+  bool transferComplete(TransferHandle transfer);                  ///< receiver, after TransferEnded: the sink is closed; tells the sender Done
+
+  // -- pump ----------------------------------------------------------------------------------------
+  [[nodiscard]] Action next(std::uint64_t bufferedAmount, Millis now);
+  /// The frame of the last Send action was not taken by the channel; it comes again.
+  void unsend();
+  /// True when next() would not say Wait with an empty channel buffer: the endpoint turns this into a `transmit` output.
+  [[nodiscard]] bool wantsTransmit() const;
+
+  // -- receiving -----------------------------------------------------------------------------------
+  void receive(std::span<const std::byte> frame, Millis now);
+  [[nodiscard]] std::optional<Delivery> delivery();
+
+  // -- control -------------------------------------------------------------------------------------
+  /// Sends a signaling message in-band. False when not attached or closing.
+  bool signal(std::string_view json);
+  /// No more messages; what is queued still goes, then the close handshake; Closed follows in closeTimeout at the latest
+  /// after the queue is empty, and in at most 5 × closeTimeout altogether.
+  void close(std::string_view reason, Millis now);
+  [[nodiscard]] bool closing() const;
+
+  [[nodiscard]] std::optional<FramingEvent> poll();
+  [[nodiscard]] std::optional<Millis> deadline() const;
+  void timeout(Millis now);
+
+  /// When the last frame of the peer came; absent before the first.
+  [[nodiscard]] std::optional<Millis> lastHeard() const;
+  [[nodiscard]] FramingStats stats() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace peerbridge

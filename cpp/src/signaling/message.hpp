@@ -1,0 +1,70 @@
+// One signaling message, PeerServer's JSON in both directions (docs/protocol.md, "Signaling").
+//
+// Remote text is hostile: parsing is bounded in bytes, depth and counts, never aborts, and answers
+// with an Error that says which field was wrong. Members that this library does not know are ignored,
+// as PeerJS ignores them. Metadata is carried as JSON text and never interpreted here.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "peerbridge/types.hpp"
+
+namespace peerbridge {
+
+enum class MessageType : std::uint8_t {
+  Open, Error, IdTaken, InvalidKey, Offer, Answer, Candidate, Leave, Expire, Heartbeat,
+};
+
+/// "OPEN", "ID-TAKEN", …
+[[nodiscard]] std::string_view messageTypeName(MessageType type);
+
+/// What a peerbridge peer adds inside `payload` under the key "peerbridge"; PeerJS ignores it and
+/// PeerServer forwards it. Its presence is how two peerbridge peers find each other out.
+struct NativeTag {
+  std::uint32_t version = 1;      ///< of the native protocol
+  std::uint32_t link = 0;         ///< which RTCPeerConnection of the connection, counted from 1 by its offerer
+  std::uint32_t negotiation = 0;  ///< counts the offers of one side of one link; an ANSWER echoes it
+
+  friend bool operator==(const NativeTag&, const NativeTag&) = default;
+};
+
+struct SignalMessage {
+  MessageType type = MessageType::Heartbeat;
+  std::string src;  ///< set by the server on what it relays; never sent
+  std::string dst;
+
+  // payload of OFFER, ANSWER, CANDIDATE
+  std::string connectionId;
+  ConnectionKind kind = ConnectionKind::Data;
+  std::optional<Description> description;  ///< OFFER, ANSWER
+  /// CANDIDATE: payload.candidate first, then those of payload.candidates (ours, one batch a frame).
+  std::vector<CandidateInit> candidates;
+  std::optional<std::string> metadata;       ///< OFFER: JSON text, compact
+  std::optional<std::string> label;          ///< OFFER of data
+  std::optional<std::string> serialization;  ///< OFFER of data
+  std::optional<bool> reliable;              ///< OFFER of data
+  std::optional<NativeTag> native;
+  bool legacyBrowserTag = false;  ///< payload.browser is there: PeerJS 1.3 to 1.4
+
+  std::string text;  ///< payload.msg of ERROR, ID-TAKEN, INVALID-KEY; may be empty
+
+  friend bool operator==(const SignalMessage&, const SignalMessage&) = default;
+};
+
+/// The largest signaling message that is read or written, in bytes of UTF-8.
+inline constexpr std::size_t kMaxSignalBytes = 256 * 1024;
+
+/// Errors: SignalTooLarge above kMaxSignalBytes; BadSignal for anything else, with the reason.
+/// An unknown `type` is BadSignal too: the caller drops it with a warning, as PeerJS does.
+[[nodiscard]] Result<SignalMessage> parseSignal(std::string_view text);
+
+/// Compact JSON, members in PeerJS's order. Invalid UTF-8 in any string becomes U+FFFD.
+/// Before: `metadata`, when set, is valid JSON text.
+[[nodiscard]] std::string serializeSignal(const SignalMessage& message);
+
+}  // namespace peerbridge

@@ -1,0 +1,217 @@
+/**
+ * The control border: what the driver tells the core, and what the core answers.
+ *
+ * Plain objects, discriminated by `type`. The spelling of every `type` and of every member is checked
+ * against the C++ side by `tests/vectors/names.json`. Handles are numbers that are never used twice:
+ * odd ones are made on this side, even ones by the core; 0 is none. Times are milliseconds.
+ */
+
+export type ConnectionKind = 'data' | 'media'
+export type WireProtocol = 'native' | 'peerjs'
+export type PeerState = 'idle' | 'connecting' | 'open' | 'reconnecting' | 'closed'
+export type ConnectionState = 'connecting' | 'open' | 'recovering' | 'closed'
+export type TransferState = 'offered' | 'active' | 'paused' | 'done' | 'rejected' | 'cancelled' | 'failed'
+
+/** Codes of `PeerError.type` that the core itself produces; see `ErrorCode` in error.hpp. */
+export type CoreErrorCode =
+  | 'browser-incompatible' | 'disconnected' | 'invalid-id' | 'invalid-key' | 'network' | 'peer-unavailable'
+  | 'ssl-unavailable' | 'server-error' | 'socket-error' | 'socket-closed' | 'unavailable-id' | 'webrtc'
+  | 'negotiation-failed' | 'connection-closed' | 'not-open-yet' | 'message-too-big'
+  | 'core-unavailable' | 'bad-signal' | 'signal-too-large' | 'signal-expired' | 'protocol-violation'
+  | 'incompatible-peer' | 'timeout' | 'connection-lost' | 'invalid-argument' | 'invalid-state'
+  | 'rejected' | 'cancelled'
+
+/** What the driver tells the core. */
+export type CoreInput =
+  // ---- the application's wishes
+  /** Comes first, once. Without `id` the core asks the server for one. */
+  | { type: 'start', id?: string, token: string }
+  | {
+    type: 'connect', connection: number, peer: string, connectionId: string, kind: ConnectionKind,
+    label: string,
+    /** JSON text. */
+    metadata?: string,
+    serialization: string, reliable: boolean,
+  }
+  /** Takes an incoming media connection. */
+  | { type: 'answer', connection: number }
+  /** Data connections flush and shake hands first; the core says when it is over. */
+  | { type: 'close', connection: number }
+  /** Leaves the signaling server; connections live on; nothing reconnects unasked. */
+  | { type: 'disconnect' }
+  | { type: 'reconnect' }
+  | { type: 'destroy' }
+  // ---- signaling
+  | { type: 'id-assigned', op: number, id: string }
+  | { type: 'id-failed', op: number, message: string }
+  /** `transport` is the handle the core gave with `signaling-connect`; others are ignored as superseded. */
+  | { type: 'signaling-opened', transport: number }
+  | { type: 'signaling-message', transport: number, text: string }
+  | { type: 'signaling-closed', transport: number, message: string }
+  // ---- RTCPeerConnection
+  /** `sdp` and `sdpType`: the local description, for set-local-description and read-local-description. */
+  | { type: 'op-done', op: number, sdpType?: RTCSdpType, sdp?: string }
+  | { type: 'op-failed', op: number, name: string, message: string }
+  /** `candidate: ''` is end-of-candidates. */
+  | { type: 'local-candidate', link: number, candidate: string, sdpMid?: string, sdpMLineIndex?: number, usernameFragment?: string }
+  | { type: 'gathering-complete', link: number }
+  | { type: 'negotiation-needed', link: number }
+  | { type: 'link-state', link: number, state: RTCPeerConnectionState }
+  // ---- RTCDataChannel
+  /** `channel` is an odd handle that the driver made for it. */
+  | { type: 'channel-arrived', link: number, channel: number, label: string, protocol: string }
+  | { type: 'channel-opened', channel: number, maxMessageSize: number }
+  | { type: 'channel-closed', channel: number }
+  // ---- transfers
+  | { type: 'transfer-offer', connection: number, transfer: number, name: string, mime: string, size?: number }
+  | { type: 'transfer-accept', connection: number, transfer: number }
+  | { type: 'transfer-reject', connection: number, transfer: number, reason: string }
+  | { type: 'transfer-pause', connection: number, transfer: number }
+  | { type: 'transfer-resume', connection: number, transfer: number }
+  | { type: 'transfer-cancel', connection: number, transfer: number, reason: string }
+  | { type: 'transfer-end', connection: number, transfer: number }
+  | { type: 'transfer-consumed', connection: number, transfer: number, length: number }
+  | { type: 'transfer-complete', connection: number, transfer: number }
+  // ---- environment
+  /** online/offline events, a page that becomes visible or is resumed, navigator.connection changes. */
+  | { type: 'network', change: 'online' | 'offline' | 'changed' | 'resumed' }
+  /** The page is going away: say goodbye with what can still be sent synchronously. */
+  | { type: 'page-hide' }
+  | { type: 'timeout' }
+
+/** What the driver shall do. */
+export type CoreCommand =
+  /** GET …/id; answer with id-assigned or id-failed. */
+  | { type: 'request-id', op: number }
+  | { type: 'signaling-connect', transport: number, id: string, token: string }
+  | { type: 'signaling-send', transport: number, text: string }
+  | { type: 'signaling-close', transport: number }
+  /** new RTCPeerConnection(config); for media also adds the local tracks of the connection. */
+  | { type: 'link-create', link: number, connection: number }
+  | { type: 'link-close', link: number }
+  /** pc.setLocalDescription() without argument; answers with the resulting localDescription. */
+  | { type: 'set-local-description', link: number, op: number }
+  | { type: 'set-remote-description', link: number, op: number, sdpType: RTCSdpType, sdp: string }
+  /** Answers with pc.localDescription as it is now, candidates included. */
+  | { type: 'read-local-description', link: number, op: number }
+  | { type: 'add-candidate', link: number, op: number, candidate: string, sdpMid?: string, sdpMLineIndex?: number, usernameFragment?: string }
+  | { type: 'restart-ice', link: number }
+  | { type: 'channel-create', link: number, channel: number, label: string, ordered: boolean, lowThreshold: number }
+  /** Which channel carries this connection from now on, and the threshold for bufferedamountlow; precedes its first transmit. */
+  | { type: 'channel-bind', channel: number, connection: number, lowThreshold: number }
+  | { type: 'channel-close', channel: number }
+  /** Run the pump of this connection (see data border). */
+  | { type: 'transmit', connection: number }
+  /** Supply bytes [offset, offset+length) of the source by core.transferPut(); fewer, then transfer-end, at its end. */
+  | { type: 'transfer-read', connection: number, transfer: number, offset: number, length: number }
+
+/** What the application shall learn. */
+export type CoreEvent =
+  | { type: 'peer-state', state: PeerState, reason: string }
+  | { type: 'peer-opened', id: string }
+  /** Signaling is lost or was left. `id` is what the peer was called. */
+  | { type: 'peer-disconnected', id: string }
+  | { type: 'peer-closed' }
+  | { type: 'peer-error', error: CoreErrorCode, message: string }
+  | {
+    type: 'connection-incoming', connection: number, peer: string, connectionId: string, kind: ConnectionKind,
+    label: string, metadata?: string, serialization: string, reliable: boolean, protocol: WireProtocol,
+  }
+  | { type: 'connection-state', connection: number, state: ConnectionState, reason: string }
+  /** Data: messages can be sent. Media: ANSWER came (caller) or answer() was called (callee). */
+  | { type: 'connection-opened', connection: number, protocol: WireProtocol }
+  | { type: 'connection-error', connection: number, error: CoreErrorCode, message: string }
+  /** Last event of a connection. */
+  | { type: 'connection-closed', connection: number, reason: string }
+  /** send() has room again. */
+  | { type: 'room', connection: number }
+  /** Everything before core.mark() returned `marker` is in the other application's hands. */
+  | { type: 'delivered', connection: number, marker: number }
+  | { type: 'transfer-offered', connection: number, transfer: number, name: string, mime: string, size?: number }
+  | { type: 'transfer-state', connection: number, transfer: number, state: TransferState, reason: string }
+  /** Sender: this many bytes are in the receiver's hands. */
+  | { type: 'transfer-progress', connection: number, transfer: number, bytes: number }
+  /** Receiver: the last byte was delivered; close the sink, then transfer-complete. */
+  | { type: 'transfer-ended', connection: number, transfer: number }
+  /** Something remote was wrong and was dropped; nothing else changes. */
+  | { type: 'warning', error: CoreErrorCode, message: string }
+
+export type CoreOutput = CoreCommand | CoreEvent
+
+/** Milliseconds and bytes; what is left out has the default of `Config` in config.hpp. */
+export interface CoreConfig {
+  /** Randomness for jitter, from crypto.getRandomValues; the core has none of its own. */
+  seed: number
+  protocol?: 'auto' | 'native' | 'peerjs'
+  autoReconnect?: boolean
+  /** -1 for ever. */
+  reconnectRetries?: number
+  reconnectDelay?: number
+  heartbeatInterval?: number
+}
+
+/** Scheduling classes of the data border: lower is more urgent. */
+export const Lane = { high: 0, normal: 1, bulk: 2, file: 3 } as const
+export type Lane = (typeof Lane)[keyof typeof Lane]
+
+/** Formats 8 and above belong to the core or are reserved; 0 to 7 to the value codec (js/values). */
+export const Format = { transferControl: 8, transferData: 9, request: 10, response: 11 } as const
+
+/** What the pump shall do next. */
+export type PumpAction =
+  | { kind: 'wait' }
+  /** Copy bytes [offset, offset + target.length) of the message `ticket` into target, then ask again. */
+  | { kind: 'fill', ticket: number, offset: number, target: Uint8Array<ArrayBuffer> }
+  /** Hand `frame` to channel.send() at once (the view is only valid until the next call), then ask again. */
+  | { kind: 'send', channel: number, frame: Uint8Array<ArrayBuffer> }
+
+/** A piece of an incoming message, as a view of the frame that the driver handed in. */
+export interface Delivery {
+  connection: number
+  lane: Lane
+  format: number
+  first: boolean
+  last: boolean
+  /** Bytes of the whole message. */
+  total: number
+  bytes: Uint8Array<ArrayBuffer>
+  /** Not 0: these are bytes of that file transfer. */
+  transfer: number
+}
+
+/**
+ * One endpoint of the core: the only object the driver talks to.
+ *
+ * Rule: one call that mutates, then `poll()` until it answers null, then one timer for `deadline()`.
+ */
+export interface Core {
+  handle(input: CoreInput, now: number): void
+  poll(): CoreOutput | null
+  /** When to call `handle({ type: 'timeout' })`, on the clock of `now`; null when never. */
+  deadline(): number | null
+
+  // ---- data border
+  /** A small message (≤ inlineLimit): copied at once. False when refused: the connection is closing or too much waits. */
+  put(connection: number, lane: Lane, format: number, bytes: Uint8Array): boolean
+  readonly inlineLimit: number
+  /** A message whose bytes the pump will ask for piece by piece. 0 when refused. */
+  queue(connection: number, lane: Lane, format: number, length: number): number
+  /** Takes a queued message back; false when its first piece has left. */
+  withdraw(connection: number, ticket: number): boolean
+  hasRoom(connection: number): boolean
+  /** See the `delivered` event. */
+  mark(connection: number): number
+  /** Bytes for a transfer-read; fetched under the returned ticket. */
+  transferPut(connection: number, transfer: number, length: number): number
+  pump(connection: number, bufferedAmount: number, now: number): PumpAction
+  /** The last frame was not taken by the channel. */
+  unsend(connection: number): void
+  /** One frame of a channel; then `delivery()` until null, then `poll()` as after handle(). */
+  receive(channel: number, frame: ArrayBuffer, now: number): void
+  delivery(): Delivery | null
+
+  /** Counters for tests and for stats(). */
+  stats(connection: number): Record<string, number>
+  /** Frees the endpoint. Every later call is a no-op that answers null, false or 0. */
+  dispose(): void
+}
