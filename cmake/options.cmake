@@ -1,0 +1,25 @@
+# How every C++ file of this project is compiled: peerbridge_options.
+add_library(peerbridge_options INTERFACE)
+target_compile_options(peerbridge_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Werror
+  # Native as in wasm, so that nothing sneaks in that the wasm build refuses, and inline code is the same everywhere.
+  -fno-exceptions -fno-rtti)
+
+if(EMSCRIPTEN)
+  target_compile_options(peerbridge_options INTERFACE -flto)
+  target_link_options(peerbridge_options INTERFACE -flto)
+endif()
+
+if(PEERBRIDGE_SANITIZE)
+  target_compile_options(peerbridge_options INTERFACE
+    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_compile_definitions(peerbridge_options INTERFACE _GLIBCXX_ASSERTIONS)
+  target_link_options(peerbridge_options INTERFACE -fsanitize=address,undefined)
+endif()
+
+if(PEERBRIDGE_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "PEERBRIDGE_FUZZ needs clang: use `cmake --preset fuzz`.")
+  endif()
+  target_compile_options(peerbridge_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
