@@ -3,7 +3,8 @@
 // Who calls: Endpoint, for every connection whose peer speaks the native protocol.
 //
 //  sending      put()/queue() take messages; next() tells the caller what to do until it says Wait
-//  receiving    receive() takes one frame; delivery() yields the pieces of messages in it
+//  receiving    receive() takes one frame; then delivery() until it is empty yields the pieces of messages in it
+//               (transfer control messages are handled on the way); then poll()
 //  the rest     poll() yields events; deadline()/timeout() drive acknowledgements and the close handshake
 //
 // What holds: DATA frames are numbered and kept until the other side acknowledges them, so a new channel
@@ -40,18 +41,28 @@ inline constexpr Format kFormatRequest = 10;
 inline constexpr Format kFormatResponse = 11;
 
 struct FramingConfig {
-  std::size_t maxFrameBytes = 65'536;            ///< largest frame that is sent, and accepted; the channel and the peer may lower what is sent
-  std::size_t interactiveFrameBytes = 16'384;    ///< frame size of Bulk and File while High or Normal were used within the last second
-  std::uint64_t highWaterBytes = 262'144;        ///< next() says Wait while the channel's bufferedAmount is at or above this
-  std::uint64_t windowBytes = 4'194'304;         ///< unacknowledged frame bytes kept for replay; next() says Wait at the limit
-  std::uint64_t queueBytes = 1'048'576;          ///< above this, hasRoom() is false until the queue is half empty again
-  std::uint64_t inlineBytes = 4'096;             ///< largest message that put() takes
-  std::uint64_t maxInlineQueueBytes = 16'777'216;///< bytes of put() messages that may wait; put() refuses beyond
-  std::uint64_t maxMessageBytes = 1'073'741'824; ///< largest message that is accepted from the peer
-  std::uint64_t ackBytes = 131'072;              ///< an ACK leaves at the latest after this many received frame bytes
-  Millis ackDelay = 20;                          ///< or after this many milliseconds
-  Millis closeTimeout = 2'000;                   ///< how long close() waits for the other side
-  std::uint64_t transferWindowBytes = 1'048'576; ///< file bytes that may be on their way beyond what the receiver consumed
+  std::size_t maxFrameBytes =
+      65'536;  ///< largest frame that is sent, and accepted; the channel and the peer may lower what is sent
+  std::size_t interactiveFrameBytes =
+      16'384;  ///< frame size of Bulk and File while High or Normal were used within the last second
+  std::uint64_t highWaterBytes = 262'144;  ///< next() says Wait while the channel's bufferedAmount is at or above this
+                                           ///< (High and control frames: twice this)
+  std::uint64_t maxHighWaterBytes = 1'048'576;  ///< highWaterBytes doubles up to here while the channel runs dry
+                                                ///< between two calls of next(), except while High or Normal are in use
+  std::uint64_t windowBytes = 4'194'304;  ///< unacknowledged frame bytes kept for replay; next() says Wait at the limit
+                                          ///< (the last frame's worth of it is kept for High)
+  std::uint64_t queueBytes = 1'048'576;   ///< above this, hasRoom() is false until the queue is half empty again
+  std::uint64_t inlineBytes = 4'096;      ///< largest message that put() takes
+  std::uint64_t maxInlineQueueBytes = 16'777'216;  ///< bytes of put() messages that may wait; put() refuses beyond
+  std::uint64_t maxMessageBytes =
+      1'073'741'824;                 ///< largest message that is accepted from the peer, and that queue() takes
+  std::uint64_t ackBytes = 131'072;  ///< an ACK leaves at the latest after this many received frame bytes
+  Millis ackDelay = 20;              ///< or after this many milliseconds
+  Millis closeTimeout = 2'000;       ///< how long close() waits for the other side
+  std::uint64_t transferWindowBytes =
+      1'048'576;  ///< file bytes that may be on their way beyond what the receiver consumed
+  std::uint64_t transferReadBytes =
+      131'072;  ///< length of one TransferRead; four are under way (less when many transfers run at once)
 };
 
 /// Identifies one queued message or transfer piece towards the caller. 0 is none.
@@ -67,8 +78,8 @@ struct Action {
   ActionKind kind = ActionKind::Wait;
   std::byte* data = nullptr;  ///< valid until the next call of any kind
   std::size_t length = 0;
-  Ticket ticket = 0;          ///< Fill
-  std::uint64_t offset = 0;   ///< Fill
+  Ticket ticket = 0;         ///< Fill
+  std::uint64_t offset = 0;  ///< Fill
 };
 
 /// One piece of an incoming message. Pieces of one message come in order and are never interleaved with
@@ -78,34 +89,44 @@ struct Delivery {
   Format format = 0;
   bool first = false;
   bool last = false;
-  std::uint64_t total = 0;       ///< length of the whole message; known from the first piece on
-  std::size_t frameOffset = 0;   ///< where the piece begins in the frame given to receive()
+  std::uint64_t total = 0;      ///< length of the whole message; known from the first piece on
+  std::size_t frameOffset = 0;  ///< where the piece begins in the frame given to receive()
   std::size_t length = 0;
-  TransferHandle transfer = 0;   ///< not 0: these are bytes of that file (format kFormatTransferData)
+  /// Not 0: these are bytes of that file (format kFormatTransferData), which come in order; first, last and total mean
+  /// nothing then. The end is TransferEnded.
+  TransferHandle transfer = 0;
 };
 
 enum class TransferState : std::uint8_t {
-  Offered,   ///< waits for the receiver's accept or reject
-  Active, Paused,
-  Done,      ///< all bytes are in the receiving application's hands
-  Rejected, Cancelled, Failed,
+  Offered,  ///< waits for the receiver's accept or reject
+  Active,
+  Paused,
+  Done,  ///< all bytes are in the receiving application's hands
+  Rejected,
+  Cancelled,
+  Failed,
 };
 
 struct FramingEvent {
   enum class Kind : std::uint8_t {
-    Room,              ///< hasRoom() became true again
-    Delivered,         ///< `marker` and everything before it was acknowledged
-    Signal,            ///< `text` is a signaling message that came in-band
-    PeerHello,         ///< the other side's first frame on this channel came
-    PeerClosing,       ///< the other side sends nothing more; everything it sent has been delivered; `text` its reason
-    Closed,            ///< the close handshake is over (also by time-out): the link can go
-    Violation,         ///< `text` says what was wrong; close the connection with ProtocolViolation
-    TransferOffered,   ///< `transfer`, `name`, `mime`, `size`
-    TransferRead,      ///< the source shall supply bytes [offset, offset+length) by transferPut(); fewer, then transferEnd(), is the end
+    Room,             ///< hasRoom() became true again
+    Delivered,        ///< `marker` and everything before it was acknowledged
+    Signal,           ///< `text` is a signaling message that came in-band
+    PeerHello,        ///< the other side's first frame on this channel came
+    PeerClosing,      ///< the other side sends nothing more; everything it sent has been delivered; `text` its reason
+    Closed,           ///< the close handshake is over (also by time-out): the link can go
+    Violation,        ///< `text` says what was wrong; close the connection with ProtocolViolation
+    TransferOffered,  ///< `transfer`, `name`, `mime`, `size`
+    /// The source shall supply bytes [offset, offset+length) by transferPut(), in one or several calls; several reads
+    /// may be open, their bytes are put in order. Fewer than length, then transferEnd(), is the end. With a declared
+    /// size no read goes beyond it, and a last one of length 0 asks for the transferEnd() (a source with more bytes
+    /// puts them, which fails the transfer on both sides).
+    TransferRead,
     TransferState,     ///< `transfer`, `state`, `text` a reason
     TransferProgress,  ///< sender: `size` bytes are in the receiver's hands
-    TransferEnded,     ///< receiver: the last byte was delivered; call transferConsumed() for all, then transferComplete()
+    TransferEnded,  ///< receiver: the last byte was delivered; call transferConsumed() for all, then transferComplete()
     TransferWritable,  ///< unused by the core itself; reserved
+    Pong,              ///< the answer to ping(`marker`) came
   };
   Kind kind = Kind::Room;
   std::uint32_t marker = 0;
@@ -121,7 +142,7 @@ struct FramingEvent {
 
 struct FramingStats {
   std::uint64_t framesSent = 0, framesReceived = 0;
-  std::uint64_t bytesSent = 0, bytesReceived = 0;      ///< frame bytes, replays included
+  std::uint64_t bytesSent = 0, bytesReceived = 0;  ///< frame bytes, replays included
   std::uint64_t messagesSent = 0, messagesReceived = 0;
   std::uint64_t framesReplayed = 0, duplicatesDropped = 0;
   std::uint64_t queuedBytes = 0, unackedBytes = 0;
@@ -143,51 +164,76 @@ class Framing {
   [[nodiscard]] bool attached() const;
 
   // -- messages ------------------------------------------------------------------------------------
-  /// A message of at most inlineBytes; the caller fills the span at once. Empty when refused (too long, too much waiting, closing).
-  /// A zero-length message succeeds with an empty span too: `accepted` tells.
+  /// A message of at most inlineBytes; the caller fills the span at once. Empty when refused (too long, too much
+  /// waiting, closing). A zero-length message succeeds with an empty span too: `accepted` tells.
   [[nodiscard]] std::span<std::byte> put(Lane lane, Format format, std::size_t length, bool& accepted);
-  /// A message of any length whose bytes stay with the caller and are fetched piece by piece by Fill. 0 when refused (closing).
+  /// A message of any length whose bytes stay with the caller and are fetched piece by piece by Fill (never for length
+  /// 0). 0 when refused (closing, above maxMessageBytes, or not a lane and format for messages).
   [[nodiscard]] Ticket queue(Lane lane, Format format, std::uint64_t length);
-  /// The caller cannot supply the bytes of `ticket` any more. Before its first piece left: the message is dropped, true.
-  /// Afterwards it cannot be taken back: false.
+  /// The caller cannot supply the bytes of `ticket` any more. Before its first piece left: the message is dropped,
+  /// true. Afterwards it cannot be taken back: false.
   bool withdraw(Ticket ticket);
   [[nodiscard]] bool hasRoom() const;
   /// Marks everything put or queued so far; a Delivered event with the returned marker follows when it is acknowledged
   /// (at once if nothing is pending).
   [[nodiscard]] std::uint32_t mark();
 
+  /// Messages of this lane (not File) that the other side acknowledged or that were withdrawn, since the beginning.
+  /// Messages of a lane are acknowledged in the order of put() and queue(), so after the final close this says which
+  /// were not.
+  [[nodiscard]] std::uint64_t acknowledged(Lane lane) const;
+  /// The application does not read: while held, nothing is acknowledged, so the other side stops after windowBytes.
+  void hold(bool held, Millis now);
+
   // -- transfers (files) ---------------------------------------------------------------------------
-  /// Offers a file; `size` absent when unknown. `transfer` is odd and new. False when closing or not new.
+  // Every call is false (or 0) and changes nothing when the transfer is unknown, finished, or not in a state for it.
+  /// Offers a file; `size` absent when unknown. `transfer` is odd and above every earlier one. False when closing or
+  /// not so. Of name and mime at most 768 and 256 bytes travel. At most 256 offers are open at the peer; later ones
+  /// wait here.
   bool offer(TransferHandle transfer, std::string name, std::string mime, std::optional<std::uint64_t> size);
-  bool accept(TransferHandle transfer);                            ///< receiver
-  bool reject(TransferHandle transfer, std::string_view reason);   ///< receiver
-  bool pause(TransferHandle transfer);                             ///< either side
-  bool resume(TransferHandle transfer);                            ///< the side that paused
-  bool cancel(TransferHandle transfer, std::string_view reason);   ///< either side, any time before Done
-  /// Sender: `length` bytes, the answer to a TransferRead, are ready and will be fetched by Fill under the returned ticket.
+  bool accept(TransferHandle transfer);                           ///< receiver
+  bool reject(TransferHandle transfer, std::string_view reason);  ///< receiver
+  bool pause(TransferHandle transfer);                            ///< either side
+  bool resume(TransferHandle transfer);                           ///< the side that paused
+  bool cancel(TransferHandle transfer, std::string_view reason);  ///< either side, any time before Done
+  /// Sender: `length` bytes (not 0), the answer to a TransferRead, are ready and will be fetched by Fill under the
+  /// returned ticket. 0: refused, the bytes are not needed (finished), or the declared size is exceeded (then the
+  /// transfer has failed).
   [[nodiscard]] Ticket transferPut(TransferHandle transfer, std::uint64_t length);
-  bool transferEnd(TransferHandle transfer);                       ///< sender: the source has no more bytes
-  bool transferConsumed(TransferHandle transfer, std::uint64_t length);  ///< receiver: so many more bytes are safe in the sink; opens the window
-  bool transferComplete(TransferHandle transfer);                  ///< receiver, after TransferEnded: the sink is closed; tells the sender Done
+  bool transferEnd(TransferHandle transfer);  ///< sender: the source has no more bytes; fewer than declared: Failed
+  bool transferConsumed(TransferHandle transfer,
+                        std::uint64_t length);  ///< receiver: so many more bytes are safe in the sink; opens the window
+  bool transferComplete(
+      TransferHandle transfer);  ///< receiver, after TransferEnded: the sink is closed; tells the sender Done
 
   // -- pump ----------------------------------------------------------------------------------------
   [[nodiscard]] Action next(std::uint64_t bufferedAmount, Millis now);
   /// The frame of the last Send action was not taken by the channel; it comes again.
   void unsend();
-  /// True when next() would not say Wait with an empty channel buffer: the endpoint turns this into a `transmit` output.
+  /// True when next() would not say Wait with an empty channel buffer: the endpoint turns this into a `transmit`
+  /// output.
   [[nodiscard]] bool wantsTransmit() const;
 
   // -- receiving -----------------------------------------------------------------------------------
+  /// One frame of the attached channel; it has to stay where it is until delivery() is empty. Ignored when detached.
   void receive(std::span<const std::byte> frame, Millis now);
   [[nodiscard]] std::optional<Delivery> delivery();
 
   // -- control -------------------------------------------------------------------------------------
-  /// Sends a signaling message in-band. False when not attached or closing.
+  /// Sends a signaling message in-band, at the front. False when not attached, closing, or longer than a frame may be.
+  /// Not replayed: what has not left when the channel goes is dropped.
   bool signal(std::string_view json);
-  /// No more messages; what is queued still goes, then the close handshake; Closed follows in closeTimeout at the latest
-  /// after the queue is empty, and in at most 5 × closeTimeout altogether.
+  /// No more messages; what is queued still goes, then the close handshake; Closed follows in closeTimeout at the
+  /// latest after the queue is empty, and in at most 5 × closeTimeout altogether. Unfinished transfers are cancelled.
+  /// Closed comes at once when nothing was ever attached and nothing waits.
   void close(std::string_view reason, Millis now);
   [[nodiscard]] bool closing() const;
+  /// The connection is over and there will be no other channel: unfinished transfers become Failed with this reason,
+  /// and the object is inert from now on (poll() and acknowledged() still answer).
+  void abort(std::string_view reason);
+  /// Asks the other side for a sign of life; a Pong event with `marker` == token follows. Not replayed. False when not
+  /// attached.
+  bool ping(std::uint32_t token);
 
   [[nodiscard]] std::optional<FramingEvent> poll();
   [[nodiscard]] std::optional<Millis> deadline() const;
