@@ -1,0 +1,511 @@
+import { Hold } from './hold.js'
+import { resolveOptions } from './options.js'
+import type { ResolvedOptions, SignalingServerOptions } from './options.js'
+
+/**
+ * How the hub reaches one client: a WebSocket, and later an event stream or a mailbox that is polled. None of these may
+ * call back into the hub synchronously.
+ */
+export interface Link {
+  /** Hands over one JSON text. May throw when the client is gone. */
+  send(text: string): void
+  close(code?: number, reason?: string): void
+  /** Asks for a sign of life below the protocol; answered by `session.heard()`. */
+  ping?(): void
+  /** Bytes that were sent and have not left. */
+  buffered?(): number
+}
+
+/** What a client says about itself when it connects; anything may be missing or forged. */
+export interface Registration {
+  id?: string | null
+  token?: string | null
+  key?: string | null
+}
+
+/** Time, from outside, so that tests play a minute in a millisecond. Monotonic milliseconds. */
+export interface Clock {
+  now(): number
+  /** Calls `fn` once, after `delay` milliseconds; answers how to prevent it. */
+  schedule(fn: () => void, delay: number): () => void
+}
+
+/** One client on one link. The transport reports here what happens on it. */
+export interface Session {
+  readonly id: string
+  /** A text frame arrived. Never throws, whatever the text. */
+  receive(text: string): void
+  /** The client showed that it is alive, without a message (a pong, a poll). */
+  heard(): void
+  /**
+   * The link is gone. Codes 1000, 1001 and 1005 are a proper goodbye and free the id; everything else is a drop and
+   * reserves it.
+   */
+  closed(code?: number): void
+}
+
+/** Close codes of this server beside the standard ones; 4000 to 4999 are for applications (RFC 6455, 7.4.2). */
+export const CloseCode = {
+  /** The same client (id and token) connected again; this link is the old one. */
+  replaced: 4001,
+  /** Nothing was heard for alive_timeout. */
+  silent: 4002,
+  goingAway: 1001,
+  flood: 1008,
+  tooBig: 1009,
+  tooSlow: 1013,
+} as const
+
+interface Client {
+  readonly id: string
+  readonly token: string
+  /** Null: dropped, the id is reserved. */
+  session: HubSession | null
+  heardAt: number
+  /** Whom it exchanged descriptions with: those who learn of an explicit goodbye. Most recent last. */
+  contacts: Set<string> | null
+  /** Token bucket; belongs to the client and not to the link, so that coming back does not fill it. */
+  allowance: number
+  refilledAt: number
+}
+
+/** Members of a frame from a client; all unchecked. */
+interface Frame {
+  type?: unknown
+  dst?: unknown
+  payload?: unknown
+}
+
+/** PeerJS's rule, which PeerServer leaves to the client. */
+const ID = /^[A-Za-z0-9]+(?:[ _-][A-Za-z0-9]+)*$/
+const MAX_ID = 256
+const MAX_TOKEN = 256
+/** A message costs one unit of the rate limit for every 4 KiB. */
+const RATE_UNIT = 4096
+const MAX_CONTACTS = 256
+
+const OPEN = '{"type":"OPEN"}'
+
+export function isValidId(id: string): boolean {
+  return id.length <= MAX_ID && ID.test(id)
+}
+
+/**
+ * Who is here, who may talk to whom, and what waits for whom: PeerServer's rules, without a socket and without a clock.
+ *
+ * Differences from PeerServer, all of which its clients survive: a client that comes back with its token gets OPEN and its
+ * old link is closed; messages expire each by its own age; queues are bounded; an id stays reserved after a drop; frames
+ * that are no JSON, too large, or too many hurt nobody but their sender.
+ *
+ * A peer that goes away is not announced: PeerJS ends its connections on LEAVE, and they outlive signaling. Only an
+ * explicit LEAVE without destination, which stock PeerJS never sends, is passed on to those it recently talked to.
+ */
+export class Hub {
+  readonly options: ResolvedOptions
+  readonly #clock: Clock
+  readonly #hold: Hold
+  readonly #clients = new Map<string, Client>()
+  /** Dropped clients and when their reservation ends, the next to end first. */
+  readonly #reserved = new Map<Client, number>()
+  readonly #encoder = new TextEncoder()
+  #present = 0
+  #nextSweep = Infinity
+  #timer: { at: number, cancel: () => void } | null = null
+  #closed = false
+
+  constructor(options: SignalingServerOptions = {}, clock: Clock = systemClock) {
+    this.options = resolveOptions(options)
+    this.#clock = clock
+    this.#hold = new Hold(this.options.expire_timeout, this.options.hold_limits)
+  }
+
+  /** Clients that are connected. */
+  get size(): number {
+    return this.#present
+  }
+
+  /** Messages that wait for somebody. */
+  get held(): number {
+    return this.#hold.size
+  }
+
+  /** Ids of everybody who is connected. */
+  ids(): string[] {
+    const ids: string[] = []
+    for (const client of this.#clients.values()) if (client.session) ids.push(client.id)
+    return ids
+  }
+
+  has(id: string): boolean {
+    return !!this.#clients.get(id)?.session
+  }
+
+  /** An id that nobody has. */
+  generateId(): string {
+    for (let attempt = 0; attempt < 16; attempt++) {
+      const id = this.options.generateClientId()
+      if (!this.#clients.has(id)) return id
+    }
+    return crypto.randomUUID()
+  }
+
+  /**
+   * A client has connected. Answers its session, after OPEN and everything that waited for it were sent; or null, after
+   * the client was told why and its link was closed.
+   */
+  connect(who: Registration, link: Link): Session | null {
+    const { id, token, key } = who
+    const { options } = this
+    const now = this.#clock.now()
+    this.#advance(now)
+
+    if (this.#closed) return refuse(link, null, CloseCode.goingAway, 'Server is going away')
+    if (!id || !token || !key) return refuse(link, error('No id, token, or key supplied to websocket server'))
+    if (key !== options.key) return refuse(link, error('Invalid key provided'))
+    if (!isValidId(id)) {
+      return refuse(link, error('ID has to be letters and digits, with single spaces, dashes or underscores between', 'invalid-id'))
+    }
+    if (token.length > MAX_TOKEN) return refuse(link, error('Invalid token provided', 'invalid-token'))
+
+    const known = this.#clients.get(id)
+    if (known && known.token !== token) return refuse(link, '{"type":"ID-TAKEN","payload":{"msg":"ID is taken"}}')
+    if (!known?.session && this.#present >= options.concurrent_limit) {
+      return refuse(link, error('Server has reached its concurrent user limit'))
+    }
+
+    const client: Client = known ?? {
+      id, token, session: null, heardAt: now, contacts: null, allowance: options.rate_burst, refilledAt: now,
+    }
+    const old = client.session
+    const session = new HubSession(this, client, link)
+    client.session = session
+    client.heardAt = now
+    this.#clients.set(id, client)
+    if (old) {
+      old.link.close(CloseCode.replaced, 'Replaced by a newer connection of the same client')
+    }
+    else {
+      this.#present += 1
+      this.#reserved.delete(client)
+    }
+    if (this.#nextSweep === Infinity) this.#nextSweep = now + this.#sweepInterval
+
+    this.#send(client, OPEN, now)
+    for (const { src, text } of this.#hold.take(id)) {
+      // The link died in the middle of this: the rest waits for the next one, and its senders are told if none comes.
+      if (!this.#send(client, text, now)) this.#hold.add(src, id, text, now)
+    }
+    this.#arm()
+    return client.session === session ? session : null
+  }
+
+  /** Says goodbye to everybody; afterwards nobody is let in. */
+  close(): void {
+    this.#closed = true
+    for (const client of this.#clients.values()) client.session?.link.close(CloseCode.goingAway, 'Server is going away')
+    this.#clients.clear()
+    this.#reserved.clear()
+    this.#present = 0
+    this.#timer?.cancel()
+    this.#timer = null
+  }
+
+  // ---- called by sessions
+
+  /** @internal */
+  _receive(session: HubSession, text: string): void {
+    const { client } = session
+    // The link was replaced or given up: what it still says comes too late.
+    if (client.session !== session) return
+    const now = this.#clock.now()
+    client.heardAt = now
+    if (this.#isTooBig(text)) {
+      return this.#expel(client, now, CloseCode.tooBig, 'message-too-big', `Message is larger than ${this.options.max_message} bytes`)
+    }
+    if (!this.#pay(client, text.length, now)) {
+      return this.#expel(client, now, CloseCode.flood, 'rate-limited', 'Too many messages, slow down')
+    }
+    const frame = parse(text)
+    if (!frame) return
+    switch (frame.type) {
+      case 'OFFER':
+      case 'ANSWER':
+      case 'CANDIDATE':
+      case 'LEAVE':
+      case 'EXPIRE':
+        if (typeof frame.dst === 'string' && frame.dst) this.#relay(client, frame.type, frame.dst, frame.payload, now)
+        else if (frame.type === 'LEAVE' && !frame.dst) this.#goodbye(client, now)
+    }
+    // HEARTBEAT has done its work by arriving; every other type is from a future that this server does not know.
+  }
+
+  /** @internal */
+  _heard(session: HubSession): void {
+    if (session.client.session === session) session.client.heardAt = this.#clock.now()
+  }
+
+  /** @internal */
+  _lost(session: HubSession, code: number | undefined): void {
+    const { client } = session
+    if (client.session !== session || this.#closed) return
+    if (code === 1000 || code === 1001 || code === 1005) this.#forget(client)
+    else this.#drop(client, this.#clock.now())
+  }
+
+  // ---- relay
+
+  #relay(from: Client, type: string, dst: string, payload: unknown, now: number): void {
+    // Nobody can ever have this id, so nobody has to wait in order to learn it. Echoed only where it is harmless.
+    if (!isValidId(dst)) {
+      if (dst.length <= MAX_ID) this.#send(from, expire(dst, from.id), now)
+      return
+    }
+    const text = serialize({ type, src: from.id, dst, payload })
+    if (text === null) return
+    const to = this.#clients.get(dst)
+    if (type === 'LEAVE') {
+      from.contacts?.delete(dst)
+      to?.contacts?.delete(from.id)
+    }
+    else if (to && (type === 'OFFER' || type === 'ANSWER')) {
+      remember(from, dst)
+      remember(to, from.id)
+    }
+    if (to?.session && this.#send(to, text, now)) return
+    if (type === 'LEAVE' || type === 'EXPIRE') return
+    if (this.#hold.add(from.id, dst, text, now) === 'full') this.#send(from, expire(dst, from.id), now)
+    this.#arm()
+  }
+
+  /** False when the message did not go out: the client is not there, or is not any more. */
+  #send(client: Client, text: string, now: number): boolean {
+    const link = client.session?.link
+    if (!link) return false
+    try {
+      link.send(text)
+    }
+    catch {
+      this.#drop(client, now)
+      return false
+    }
+    if (link.buffered && link.buffered() > this.options.max_buffered) {
+      // This message is in the socket's hands; the ones behind it will be held for when the client is back.
+      this.#drop(client, now)
+      link.close(CloseCode.tooSlow, 'Reading too slowly')
+    }
+    return true
+  }
+
+  #isTooBig(text: string): boolean {
+    const limit = this.options.max_message
+    if (text.length > limit) return true
+    // A UTF-16 unit is at most 3 bytes of UTF-8: only what could be too large is measured.
+    return text.length * 3 > limit && this.#encoder.encode(text).length > limit
+  }
+
+  #pay(client: Client, length: number, now: number): boolean {
+    const { rate_limit: rate, rate_burst: burst } = this.options
+    if (rate === 0) return true
+    client.allowance = Math.min(burst, client.allowance + (now - client.refilledAt) * rate / 1000)
+    client.refilledAt = now
+    const cost = Math.max(1, length / RATE_UNIT)
+    if (client.allowance < cost) return false
+    client.allowance -= cost
+    return true
+  }
+
+  // ---- coming and going
+
+  /** The client broke a rule: it is told which one, and its id stays its own for a while. */
+  #expel(client: Client, now: number, code: number, type: string, msg: string): void {
+    const link = client.session?.link
+    this.#send(client, error(msg, type), now)
+    this.#drop(client, now)
+    link?.close(code, msg)
+  }
+
+  /** The client said that it is gone for good, so its peers need not find out by themselves. */
+  #goodbye(client: Client, now: number): void {
+    const link = client.session?.link
+    for (const id of client.contacts ?? []) {
+      const peer = this.#clients.get(id)
+      peer?.contacts?.delete(client.id)
+      if (peer) this.#send(peer, `{"type":"LEAVE","src":"${client.id}","dst":"${id}"}`, now)
+    }
+    this.#forget(client)
+    link?.close(1000, 'Goodbye')
+  }
+
+  /** The client may come back: its id stays reserved. */
+  #drop(client: Client, now: number): void {
+    if (!client.session) return
+    const { reserve_timeout: reserve, concurrent_limit: limit } = this.options
+    if (reserve === 0) return this.#forget(client)
+    client.session = null
+    this.#present -= 1
+    this.#reserved.set(client, now + reserve)
+    if (this.#reserved.size > limit) {
+      // Somebody makes up ids and drops them: reservations are a courtesy, memory is not.
+      for (const [oldest] of this.#reserved) {
+        this.#forget(oldest)
+        break
+      }
+    }
+    this.#arm()
+  }
+
+  #forget(client: Client): void {
+    if (client.session) this.#present -= 1
+    client.session = null
+    this.#reserved.delete(client)
+    if (this.#clients.get(client.id) === client) this.#clients.delete(client.id)
+  }
+
+  // ---- time
+
+  get #sweepInterval(): number {
+    return Math.min(this.options.alive_timeout / 6, 10_000)
+  }
+
+  /** Everything that is due at `now`. */
+  #advance(now: number): void {
+    for (const { src, dst } of this.#hold.expire(now)) {
+      const sender = this.#clients.get(src)
+      if (sender) this.#send(sender, expire(dst, src), now)
+    }
+    for (const [client, until] of this.#reserved) {
+      if (until > now) break
+      this.#forget(client)
+    }
+    if (now >= this.#nextSweep) this.#sweep(now)
+  }
+
+  /** One walk over everybody every few seconds costs less than a timer moved with every message. */
+  #sweep(now: number): void {
+    const { alive_timeout: alive } = this.options
+    for (const client of this.#clients.values()) {
+      const link = client.session?.link
+      if (!link) continue
+      const silence = now - client.heardAt
+      if (silence >= alive) {
+        this.#drop(client, now)
+        link.close(CloseCode.silent, 'Nothing was heard for too long')
+      }
+      else if (silence >= alive / 2) {
+        link.ping?.()
+      }
+    }
+    this.#nextSweep = this.#present > 0 ? now + this.#sweepInterval : Infinity
+  }
+
+  /** One timer, for whatever comes first. */
+  #arm(): void {
+    if (this.#closed) return
+    let at = Math.min(this.#nextSweep, this.#hold.deadline() ?? Infinity)
+    for (const until of this.#reserved.values()) {
+      at = Math.min(at, until)
+      break
+    }
+    // A timer that is early is harmless and cheaper than moving it with every message.
+    if (at === Infinity || (this.#timer && this.#timer.at <= at)) return
+    this.#timer?.cancel()
+    const cancel = this.#clock.schedule(() => {
+      this.#timer = null
+      this.#advance(this.#clock.now())
+      this.#arm()
+    }, Math.max(0, at - this.#clock.now()))
+    this.#timer = { at, cancel }
+  }
+}
+
+/** The handle that a transport holds; all knowledge is in the hub. */
+class HubSession implements Session {
+  readonly #hub: Hub
+  readonly client: Client
+  readonly link: Link
+
+  constructor(hub: Hub, client: Client, link: Link) {
+    this.#hub = hub
+    this.client = client
+    this.link = link
+  }
+
+  get id(): string {
+    return this.client.id
+  }
+
+  receive(text: string): void {
+    this.#hub._receive(this, text)
+  }
+
+  heard(): void {
+    this.#hub._heard(this)
+  }
+
+  closed(code?: number): void {
+    this.#hub._lost(this, code)
+  }
+}
+
+const systemClock: Clock = {
+  now: () => performance.now(),
+  schedule(fn, delay) {
+    const timer: unknown = setTimeout(fn, delay)
+    // On Node a process that has nothing else to do may end; elsewhere timers are numbers.
+    if (typeof timer === 'object' && timer && 'unref' in timer && typeof timer.unref === 'function') timer.unref()
+    return () => clearTimeout(timer as Parameters<typeof clearTimeout>[0])
+  },
+}
+
+function remember(client: Client, id: string): void {
+  if (client.id === id) return
+  const contacts = client.contacts ??= new Set()
+  contacts.delete(id)
+  contacts.add(id)
+  if (contacts.size > MAX_CONTACTS) {
+    for (const oldest of contacts) {
+      contacts.delete(oldest)
+      break
+    }
+  }
+}
+
+function refuse(link: Link, text: string | null, code?: number, reason?: string): null {
+  try {
+    if (text !== null) link.send(text)
+    link.close(code, reason)
+  }
+  catch {
+    // It left before it could be told.
+  }
+  return null
+}
+
+/** `type` is for programs; PeerServer's own errors have none and stay byte-equal to its. */
+function error(msg: string, type?: string): string {
+  return JSON.stringify({ type: 'ERROR', payload: { msg, type } })
+}
+
+function expire(missing: string, sender: string): string {
+  return JSON.stringify({ type: 'EXPIRE', src: missing, dst: sender })
+}
+
+function parse(text: string): Frame | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? value as Frame : null
+  }
+  catch {
+    return null
+  }
+}
+
+/** Null for what was parsed but nests too deeply to be written again. */
+function serialize(message: object): string | null {
+  try {
+    return JSON.stringify(message)
+  }
+  catch {
+    return null
+  }
+}

@@ -1,0 +1,90 @@
+import { createHooks } from './crossws.js'
+import type { SignalingHooks } from './crossws.js'
+import { respond } from './http.js'
+import { Hub } from './hub.js'
+import type { ListenOptions, SignalingListener } from './node.js'
+import type { SignalingServerOptions } from './options.js'
+
+export { CloseCode, Hub } from './hub.js'
+export type { Clock, Link, Registration, Session } from './hub.js'
+export type { SignalingHooks } from './crossws.js'
+export type { ListenOptions, SignalingListener } from './node.js'
+export type { CorsOptions, HoldLimits, SignalingServerOptions } from './options.js'
+export { createTurnCredentials } from './turn.js'
+export type { TurnCredentials, TurnCredentialsOptions } from './turn.js'
+
+/** What is used of an h3 event (h3 1.x, Nitro 2). */
+export interface HandlerEvent {
+  readonly method: string
+  readonly path: string
+  readonly headers: Pick<Headers, 'get'>
+}
+
+/** An h3 handler for HTTP and WebSocket; marked as h3 marks its own, so that it needs no h3 to make one. */
+export interface SignalingHandler {
+  (event: HandlerEvent): Response
+  readonly __is_handler__: true
+  readonly __websocket__: SignalingHooks
+}
+
+export interface SignalingServer {
+  /** Who is here and what waits. */
+  readonly hub: Hub
+  /** For crossws: `defineWebSocketHandler(hooks)`, or any of its adapters. */
+  readonly hooks: SignalingHooks
+  /** For h3 and Nitro: the default export of a catch-all route, e.g. `server/routes/signal/[...].ts`. */
+  readonly handler: SignalingHandler
+  /**
+   * For servers that speak Request and Response (srvx, Bun, Deno, h3 2). The answer to an upgrade request carries the
+   * WebSocket hooks as `crossws`, which is where crossws looks for them.
+   */
+  fetch(request: Request): Response
+  /** A Node server of its own. */
+  listen(options?: ListenOptions): Promise<SignalingListener>
+  /** Says goodbye to every client and ends every listener. */
+  close(): Promise<void>
+}
+
+/**
+ * A signaling server that peerbridge and PeerJS clients can use, ready for whatever is to carry it.
+ *
+ * @example
+ * // on its own
+ * await createSignalingServer({ path: '/signal' }).listen({ port: 9000 })
+ *
+ * @example
+ * // server/routes/signal/[...].ts of a Nitro app with `experimental: { websocket: true }`
+ * export default createSignalingServer({ path: '/signal' }).handler
+ */
+export function createSignalingServer(options: SignalingServerOptions = {}): SignalingServer {
+  const hub = new Hub(options)
+  const hooks = createHooks(hub)
+  const listeners = new Set<SignalingListener>()
+
+  const handler = Object.assign(
+    (event: HandlerEvent) => respond(hub, event),
+    { __is_handler__: true, __websocket__: hooks } as const,
+  )
+
+  return {
+    hub,
+    hooks,
+    handler,
+    fetch(request) {
+      const response = respond(hub, { method: request.method, path: new URL(request.url).pathname, headers: request.headers })
+      return response.status === 426 ? Object.assign(response, { crossws: hooks }) : response
+    },
+    async listen(listenOptions) {
+      // Imported here: whoever brings a server of their own (Nitro, Bun) needs neither node:http nor a second crossws.
+      const { listen } = await import('./node.js')
+      const listener = await listen(hub, hooks, listenOptions)
+      listeners.add(listener)
+      return listener
+    },
+    async close() {
+      hub.close()
+      await Promise.all([...listeners].map(listener => listener.close()))
+      listeners.clear()
+    },
+  }
+}

@@ -1,0 +1,119 @@
+import { createServer } from 'node:http'
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import nodeAdapter from 'crossws/adapters/node'
+import type { NodeAdapter } from 'crossws/adapters/node'
+import { maxPayload } from './crossws.js'
+import type { SignalingHooks } from './crossws.js'
+import { respond } from './http.js'
+import type { Hub } from './hub.js'
+
+export interface ListenOptions {
+  /**
+   * 0 lets the system choose.
+   *
+   * @default 9000
+   */
+  port?: number
+  /**
+   * The address to listen on; `::` is every one, of IPv4 too.
+   *
+   * @default '::'
+   */
+  host?: string
+  /** PEM texts. With them the server speaks https and wss. */
+  ssl?: { key: string | Buffer, cert: string | Buffer }
+}
+
+export interface SignalingListener {
+  readonly port: number
+  readonly host: string
+  /** What `GET` answers on: scheme, host, port and path. */
+  readonly url: string
+  /**
+   * Stops listening, says goodbye to the clients and ends what is left.
+   *
+   * @param grace Milliseconds that clients have for their closing handshake. Default 1000.
+   */
+  close(grace?: number): Promise<void>
+}
+
+/** A Node server of its own. Resolves once it listens; rejects when it cannot (EADDRINUSE and the like). */
+export async function listen(hub: Hub, hooks: SignalingHooks, options: ListenOptions = {}): Promise<SignalingListener> {
+  const { port = 9000, host = '::', ssl } = options
+  const listener: RequestListener = (request, response) => answer(hub, request, response)
+  const server: Server = ssl ? createTlsServer({ key: ssl.key, cert: ssl.cert }, listener) : createServer(listener)
+
+  const adapter = nodeAdapter({
+    hooks: hooks as never,
+    // The hub has its own liveness and counts what the adapter cannot see; two pings would be one too many.
+    idleTimeout: 0,
+    serverOptions: {
+      maxPayload: maxPayload(hub),
+      // 300 KB a connection for messages that are sent once: memory is dearer than the bytes.
+      perMessageDeflate: false,
+    },
+  })
+  server.on('upgrade', (request, socket, head) => upgrade(hub, adapter, request, socket, head))
+  server.on('clientError', (_error, socket) => {
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
+    else socket.destroy()
+  })
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const address = server.address() as AddressInfo
+  const name = address.address === '::' || address.address === '0.0.0.0'
+    ? 'localhost'
+    : address.family === 'IPv6' ? `[${address.address}]` : address.address
+
+  return {
+    port: address.port,
+    host: address.address,
+    url: `${ssl ? 'https' : 'http'}://${name}:${address.port}${hub.options.path}`,
+    async close(grace = 1000) {
+      const ended = new Promise<void>(resolve => server.close(() => resolve()))
+      hub.close()
+      server.closeIdleConnections()
+      const impatience = setTimeout(() => {
+        adapter.closeAll(1001, undefined, true)
+        server.closeAllConnections()
+      }, grace)
+      await ended
+      clearTimeout(impatience)
+    },
+  }
+}
+
+function answer(hub: Hub, request: IncomingMessage, response: ServerResponse): void {
+  const result = respond(hub, { method: request.method ?? 'GET', path: request.url ?? '/', headers: { get: header(request) } })
+  // No request has a body that matters. What a client sends nevertheless is not read, so the connection ends with it.
+  if (request.method === 'POST' || request.method === 'PUT') response.setHeader('connection', 'close')
+  response.writeHead(result.status, Object.fromEntries(result.headers))
+  void result.text().then(body => response.end(body))
+}
+
+function upgrade(hub: Hub, adapter: NodeAdapter, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  // Node leaves the socket without a listener here; a reset before `ws` adds its own would end the process.
+  socket.on('error', () => socket.destroy())
+  const path = request.url?.replace(/\?.*$/s, '')
+  if (path !== `${hub.options.path}peerjs`) {
+    socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+    return
+  }
+  adapter.handleUpgrade(request, socket as never, head).catch(() => socket.destroy())
+}
+
+function header(request: IncomingMessage): (name: string) => string | null {
+  return (name) => {
+    const value = request.headers[name]
+    return (Array.isArray(value) ? value.join(', ') : value) ?? null
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * Every option of the signaling server. Names that PeerServer has are PeerServer's, so that a configuration moves over
+ * unchanged; the others follow its spelling.
+ */
+export interface SignalingServerOptions {
+  /**
+   * Where the endpoint is mounted, below the host: HTTP at `{path}/…`, WebSocket at `{path}/peerjs`. The `path` of the
+   * clients.
+   *
+   * @default '/'
+   */
+  path?: string
+
+  /**
+   * The key that clients have to name. Public (it is in every URL): it keeps applications apart, not attackers out.
+   *
+   * @default 'peerjs'
+   */
+  key?: string
+
+  /**
+   * How long a message waits for an id that is not there (yet), in milliseconds, counted for each message by itself.
+   * Then it is dropped and its sender gets one EXPIRE. Long enough for a page that loads at the same moment as its
+   * partner, short enough for a user who mistyped an id.
+   *
+   * @default 5000
+   */
+  expire_timeout?: number
+
+  /**
+   * A client that said nothing for this long is gone, in milliseconds. Any message counts, and so does an answer to a
+   * WebSocket ping, which the server sends from half of this time on: browsers throttle the heartbeats of a background
+   * tab to one a minute, but answer pings without asking the page.
+   *
+   * @default 60000
+   */
+  alive_timeout?: number
+
+  /**
+   * Clients connected at the same time; one more gets an ERROR. PeerServer's default: some 50 MB of sockets.
+   *
+   * @default 5000
+   */
+  concurrent_limit?: number
+
+  /**
+   * Whether `GET {path}/{key}/peers` (`peer.listAllPeers()`) tells the ids of everybody. Off, because whoever knows an
+   * id can call it.
+   *
+   * @default false
+   */
+  allow_discovery?: boolean
+
+  /**
+   * The server stands behind a reverse proxy that sets `X-Forwarded-Host`, and only then believes it (see
+   * `corsOptions.origin: false`).
+   *
+   * @default false
+   */
+  proxied?: boolean
+
+  /** Which web pages may use the server, over HTTP (CORS) and over WebSocket (Origin, which CORS does not cover). */
+  corsOptions?: CorsOptions
+
+  /**
+   * Makes the id of a client that asks for one. Has to be unguessable: it is what others need in order to call.
+   *
+   * @default crypto.randomUUID
+   */
+  generateClientId?: () => string
+
+  /**
+   * How long the id of a client that dropped (no closing handshake: Wi-Fi lost, process killed, silence) stays reserved
+   * for its token, in milliseconds. Long enough to come back on another network, short enough for a page that was
+   * killed and starts again with its old id and a new token. A client that closes properly, as every page does that is
+   * reloaded or left, frees its id at once. 0 switches reservation off, which is PeerServer's behaviour.
+   *
+   * @default 10000
+   */
+  reserve_timeout?: number
+
+  /**
+   * The largest message, in bytes of UTF-8; a client that sends a larger one gets an ERROR of type `message-too-big`
+   * and close code 1009. A session description with every codec and a hundred candidates has 40 KiB.
+   *
+   * @default 262144
+   */
+  max_message?: number
+
+  /**
+   * Messages a second that one client may send in the long run; messages over 4 KiB count by their size, one for every
+   * 4 KiB. A connection takes 2 to 10 messages. Above it: ERROR of type `rate-limited` and close code 1008. 0 is no limit.
+   *
+   * @default 100
+   */
+  rate_limit?: number
+
+  /**
+   * Messages that one client may send at once, counted like `rate_limit`: a page that joins a full room offers to
+   * everybody in the same moment.
+   *
+   * @default 1000
+   */
+  rate_burst?: number
+
+  /** Bounds of what waits for ids that are not there. What does not fit is answered with EXPIRE at once. */
+  hold_limits?: HoldLimits
+
+  /**
+   * Bytes that may wait in the server for one client that reads too slowly; then it is dropped with close code 1013 and
+   * may come back.
+   *
+   * @default 4194304
+   */
+  max_buffered?: number
+}
+
+export interface CorsOptions {
+  /**
+   * `true`: any page (PeerServer's default, and what a public endpoint needs). A string or list: pages of these origins,
+   * e.g. `'https://app.example.org'`. `false`: only pages of the server's own host. Programs that send no Origin are let
+   * in: the check protects users of browsers, not the server.
+   *
+   * @default true
+   */
+  origin?: boolean | string | readonly string[]
+}
+
+export interface HoldLimits {
+  /**
+   * Messages from one sender to one id: an offer and its candidates, several times over.
+   *
+   * @default 64
+   */
+  pair_messages?: number
+  /**
+   * Bytes from one sender to one id.
+   *
+   * @default 262144
+   */
+  pair_bytes?: number
+  /**
+   * Messages to one id, from everybody: the guests of a host who is late.
+   *
+   * @default 512
+   */
+  destination_messages?: number
+  /**
+   * Bytes to one id, from everybody.
+   *
+   * @default 1048576
+   */
+  destination_bytes?: number
+  /**
+   * Bytes in the whole server.
+   *
+   * @default 67108864
+   */
+  total_bytes?: number
+}
+
+/** All options, filled in. */
+export type ResolvedOptions = Required<Omit<SignalingServerOptions, 'hold_limits' | 'corsOptions'>> & {
+  hold_limits: Required<HoldLimits>
+  corsOptions: Required<CorsOptions>
+}
+
+/**
+ * Fills in the defaults and normalizes the path to the form `/` or `/a/b/`.
+ *
+ * @throws TypeError for a value that cannot be meant, naming the option: a typo in a limit must not switch it off.
+ */
+export function resolveOptions(options: SignalingServerOptions = {}): ResolvedOptions {
+  const number = (name: string, value: unknown, fallback: number, least: number): number => {
+    if (value === undefined) return fallback
+    if (typeof value !== 'number' || Number.isNaN(value) || value < least) {
+      throw new TypeError(`${name} has to be a number of at least ${least}, got ${String(value)}`)
+    }
+    return value
+  }
+  const text = (name: string, value: unknown, fallback: string): string => {
+    if (value === undefined) return fallback
+    if (typeof value !== 'string') throw new TypeError(`${name} has to be a string, got ${typeof value}`)
+    return value
+  }
+  const key = text('key', options.key, 'peerjs')
+  if (!/^[\w.~-]+$/.test(key)) {
+    throw new TypeError(`key has to be letters, digits, '-', '.', '_' or '~' (it is part of URLs), got '${key}'`)
+  }
+  const hold = options.hold_limits ?? {}
+  return {
+    path: normalizePath(text('path', options.path, '/')),
+    key,
+    expire_timeout: number('expire_timeout', options.expire_timeout, 5000, 0),
+    alive_timeout: number('alive_timeout', options.alive_timeout, 60_000, 1),
+    concurrent_limit: number('concurrent_limit', options.concurrent_limit, 5000, 0),
+    allow_discovery: options.allow_discovery ?? false,
+    proxied: options.proxied ?? false,
+    corsOptions: { origin: options.corsOptions?.origin ?? true },
+    generateClientId: options.generateClientId ?? (() => crypto.randomUUID()),
+    reserve_timeout: number('reserve_timeout', options.reserve_timeout, 10_000, 0),
+    max_message: number('max_message', options.max_message, 256 * 1024, 1),
+    rate_limit: number('rate_limit', options.rate_limit, 100, 0),
+    rate_burst: number('rate_burst', options.rate_burst, 1000, 1),
+    max_buffered: number('max_buffered', options.max_buffered, 4 * 1024 * 1024, 0),
+    hold_limits: {
+      pair_messages: number('hold_limits.pair_messages', hold.pair_messages, 64, 0),
+      pair_bytes: number('hold_limits.pair_bytes', hold.pair_bytes, 256 * 1024, 0),
+      destination_messages: number('hold_limits.destination_messages', hold.destination_messages, 512, 0),
+      destination_bytes: number('hold_limits.destination_bytes', hold.destination_bytes, 1024 * 1024, 0),
+      total_bytes: number('hold_limits.total_bytes', hold.total_bytes, 64 * 1024 * 1024, 0),
+    },
+  }
+}
+
+/** `api/signal` → `/api/signal/`; PeerJS adds the same slashes to its `path`. */
+export function normalizePath(path: string): string {
+  const inner = path.split('/').filter(Boolean).join('/')
+  return inner ? `/${inner}/` : '/'
+}
