@@ -16,6 +16,7 @@ const common: UserConfig = {
   sourcemap: false,
   clean: false,
   report: false,
+  checks: { pluginTimings: false },
   hash: true,
   deps: { neverBundle },
 }

@@ -1,0 +1,100 @@
+// How much a page loads: gzip sizes of the parts of the built package.
+//
+//   node scripts/sizes.mjs            prints them
+//   node scripts/sizes.mjs --check    fails above a budget, or when the table in README.md is off by more than 2 %
+//   node scripts/sizes.mjs --write    updates the table between <!-- sizes --> and <!-- /sizes --> in README.md
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { builtinModules } from 'node:module'
+import { dirname, join, relative } from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const dist = join(root, 'dist')
+const gzip = bytes => gzipSync(bytes, { level: 9 }).length
+
+/** What an application's bundler makes of an entry: everything reached by static imports, minified, `external` left out. */
+async function loaded(entry, external = []) {
+  const { outputFiles, metafile } = await build({
+    entryPoints: [join(dist, entry)], bundle: true, minify: true, format: 'esm', splitting: true, write: false, metafile: true,
+    outdir: 'out', target: 'es2022', external: ['vue', ...external, ...builtinModules], logLevel: 'error', absWorkingDir: root,
+  })
+  const outputs = Object.entries(metafile.outputs)
+  const first = outputs.find(([, { entryPoint }]) => entryPoint === relative(root, join(dist, entry)))[0]
+  // Follows static imports only: a dynamic import is what is not loaded first.
+  const reached = new Set()
+  const visit = (name) => {
+    if (reached.has(name) || !metafile.outputs[name]) return
+    reached.add(name)
+    for (const { path, kind } of metafile.outputs[name].imports) if (kind === 'import-statement') visit(path)
+  }
+  visit(first)
+  return outputFiles.filter(file => reached.has(relative(root, file.path))).reduce((total, file) => total + gzip(file.contents), 0)
+}
+
+/** A lazily loaded chunk, by what its name says. */
+function chunk(pattern) {
+  const found = readdirSync(join(dist, 'chunks')).filter(name => pattern.test(name))
+  if (found.length === 0) throw new Error(`dist/chunks holds nothing like ${pattern}; its chunks are ${readdirSync(join(dist, 'chunks')).join(' ')}`)
+  return found.reduce((total, name) => total + gzip(readFileSync(join(dist, 'chunks', name))), 0)
+}
+
+if (!existsSync(join(dist, 'index.js'))) {
+  console.error('sizes: there is no dist/; npm run build makes it')
+  process.exit(1)
+}
+
+const KiB = 1024
+/** Order of the table. `budget` in bytes. */
+const parts = [
+  { name: 'JavaScript loaded first (`peerbridge`)', bytes: await loaded('index.js'), budget: 14 * KiB },
+  { name: 'What `peerbridge/vue` adds to it', bytes: await loaded('vue/index.js') - await loaded('index.js') },
+  { name: 'Core, WebAssembly (loaded with the first connection)', bytes: gzip(readFileSync(join(dist, 'core.wasm'))), budget: 36 * KiB },
+  { name: 'Core, its JavaScript glue (with it)', bytes: chunk(/^(glue|peerbridge)/) },
+  { name: 'Value codec (loaded with the first value)', bytes: chunk(/^values/) },
+]
+
+const format = bytes => `${(bytes / KiB).toFixed(1)} KB`
+const table = [
+  '| part, gzip | size | budget |',
+  '|---|---:|---:|',
+  ...parts.map(({ name, bytes, budget }) => `| ${name} | ${format(bytes)} | ${budget ? format(budget) : ''} |`),
+].join('\n')
+console.log(table)
+
+const readme = join(root, 'README.md')
+const marked = /(<!-- sizes -->\n)([\s\S]*?)(\n?<!-- \/sizes -->)/
+const text = existsSync(readme) ? readFileSync(readme, 'utf8') : ''
+
+if (process.argv.includes('--write')) {
+  if (!marked.test(text)) {
+    console.error('sizes: README.md has no lines <!-- sizes --> and <!-- /sizes -->')
+    process.exit(1)
+  }
+  writeFileSync(readme, text.replace(marked, (_, begin, __, end) => `${begin}${table}${end.startsWith('\n') ? end : `\n${end}`}`))
+}
+
+if (process.argv.includes('--check')) {
+  const wrong = parts.filter(({ bytes, budget }) => budget && bytes > budget)
+    .map(({ name, bytes, budget }) => `${name}: ${bytes} bytes are over the budget of ${budget}`)
+  const written = marked.exec(text)?.[2]
+  if (written === undefined) {
+    wrong.push('README.md has no lines <!-- sizes --> and <!-- /sizes -->')
+  }
+  else {
+    for (const { name, bytes } of parts) {
+      const line = written.split('\n').find(row => row.startsWith(`| ${name} |`))
+      const said = line && Number.parseFloat(line.split('|')[2]) * KiB
+      // Half of the last printed digit on top, or 0.4 KB could never be within 2 %.
+      if (!said || Math.abs(said - bytes) > bytes * 0.02 + 0.05 * KiB) {
+        wrong.push(`README.md says ${line ? line.split('|')[2].trim() : 'nothing'} for "${name}", it is ${format(bytes)}; npm run sizes -- --write corrects it`)
+      }
+    }
+  }
+  if (wrong.length > 0) {
+    console.error(`\nsizes: ${wrong.join('\nsizes: ')}`)
+    process.exit(1)
+  }
+}

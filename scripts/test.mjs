@@ -1,0 +1,216 @@
+// npm test: everything that CI checks, in turn, and one closing line over all of it.
+//
+//   npm test                      all of it
+//   npm test -- vitest e2e        only these runners, in this order
+//   npm test -- --list            their names
+//
+// A runner that fails, crashes, hangs or runs no test counts as failed. FUZZ_SECONDS: how long each fuzz target runs.
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import process from 'node:process'
+import { ensure, root } from './outputs.mjs'
+import { chromium, setup } from './setup.mjs'
+
+const path = (...parts) => join(root, ...parts)
+const reports = path('build/test-reports')
+const bin = (...parts) => path('node_modules', ...parts)
+const minutes = 60_000
+
+let current
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    if (current) kill(current)
+    process.exit(1)
+  })
+}
+
+/** The whole process group: a hanging runner has browsers and servers below it. */
+function kill(child) {
+  try {
+    process.kill(-child.pid, 'SIGKILL')
+  }
+  catch {
+    // it is gone
+  }
+}
+
+/** Runs a command, shows what it prints as it prints it, and answers with its output. Throws when it does not end well. */
+function sh(command, args, { env = {}, timeout = 10 * minutes, mayFail = false } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = current = spawn(command, args, {
+      cwd: root,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, FORCE_COLOR: '0', NO_COLOR: '1', NUXT_TELEMETRY_DISABLED: '1', CHROMIUM: chromium() ?? '', ...env },
+    })
+    let output = ''
+    let late = false
+    const timer = setTimeout(() => {
+      late = true
+      kill(child)
+    }, timeout)
+    for (const [from, to] of [[child.stdout, process.stdout], [child.stderr, process.stderr]]) {
+      from.on('data', (chunk) => {
+        to.write(chunk)
+        output += chunk
+      })
+    }
+    child.on('error', (error) => {
+      clearTimeout(timer)
+      reject(new Error(`${command} could not be started: ${error.message}`))
+    })
+    child.on('close', (status, signal) => {
+      clearTimeout(timer)
+      current = undefined
+      // What it may have left running would be in the way of the next one.
+      kill(child)
+      const ended = late ? `took longer than ${timeout / minutes} minutes` : signal ? `was ended by ${signal}` : status ? `ended with exit code ${status}` : ''
+      if (ended && !mayFail) reject(new Error(`${command} ${args.join(' ')} ${ended}`))
+      else resolve({ output, ended })
+    })
+  })
+}
+
+const node = (...args) => sh(process.execPath, args)
+
+/** For programs that have one verdict. */
+const one = async (run) => {
+  await run
+  return { passed: 1, failed: 0 }
+}
+
+function report(name) {
+  const file = join(reports, name)
+  if (!existsSync(file)) throw new Error('it left no report: it crashed')
+  return JSON.parse(readFileSync(file, 'utf8'))
+}
+
+async function ctest(preset) {
+  await sh('cmake', ['--preset', preset])
+  await sh('cmake', ['--build', '--preset', preset], { timeout: 20 * minutes })
+  const { output } = await sh('ctest', ['--preset', preset, '--parallel', '2', '--progress'], { mayFail: true })
+  const found = /(\d+) tests? failed out of (\d+)/.exec(output)
+  if (!found) throw new Error('ctest found no test')
+  const failed = Number(found[1])
+  return { passed: Number(found[2]) - failed, failed }
+}
+
+/** Every libFuzzer target: first what is in its corpus, then a few seconds of its own ideas. */
+async function fuzz() {
+  await sh('cmake', ['--preset', 'fuzz'])
+  await sh('cmake', ['--build', '--preset', 'fuzz'], { timeout: 20 * minutes })
+  const folder = path('build/fuzz/tests/fuzz')
+  const targets = existsSync(folder) ? readdirSync(folder).filter(name => /^fuzz_\w+$/.test(name)).sort() : []
+  let passed = 0
+  let failed = 0
+  for (const target of targets) {
+    const corpus = path('tests/fuzz/corpus', target.replace(/^fuzz_/, ''))
+    const found = path('build/fuzz/found', target)
+    mkdirSync(found, { recursive: true })
+    const { ended } = await sh(join(folder, target), [
+      // New finds go to the first folder, so that a run never changes the work tree.
+      found, ...(existsSync(corpus) ? [corpus] : []),
+      `-max_total_time=${process.env.FUZZ_SECONDS ?? 10}`, '-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=0', '-verbosity=0',
+      `-artifact_prefix=${found}-`,
+    ], { mayFail: true })
+    console.log(`${ended ? 'FAILED' : 'ok'}  ${target}`)
+    if (ended) failed++
+    else passed++
+  }
+  return { passed, failed }
+}
+
+async function vitest(name, projects) {
+  const file = join(reports, `${name}.json`)
+  const { ended } = await sh(process.execPath, [
+    bin('vitest/vitest.mjs'), 'run', ...projects.flatMap(project => ['--project', project]),
+    '--reporter=default', '--reporter=json', `--outputFile.json=${file}`,
+  ], { mayFail: true, timeout: 15 * minutes })
+  const { numPassedTests, numFailedTests, testResults } = report(`${name}.json`)
+  // A file that cannot even be imported has no failed test.
+  const broken = testResults.filter(({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0).length
+  const failed = numFailedTests + broken
+  return { passed: numPassedTests, failed: ended && failed === 0 ? 1 : failed }
+}
+
+async function e2e() {
+  ensure('demo')
+  const config = ['playwright.config.ts', 'tests/e2e/playwright.config.ts'].find(file => existsSync(path(file)))
+  if (!config) throw new Error('there is no playwright.config.ts')
+  const { ended } = await sh(process.execPath, [bin('@playwright/test/cli.js'), 'test', '--config', config, '--reporter=list,json'], {
+    env: { PLAYWRIGHT_JSON_OUTPUT_NAME: join(reports, 'e2e.json') }, mayFail: true, timeout: 15 * minutes,
+  })
+  const { stats, errors } = report('e2e.json')
+  for (const error of errors ?? []) console.error(error.message)
+  const failed = stats.unexpected
+  // A flaky test passed in the end; it is listed above, and it is not hidden: see "flaky" there.
+  return { passed: stats.expected + stats.flaky, failed: ended && failed === 0 ? 1 : failed }
+}
+
+async function types() {
+  await node(bin('vue-tsc/bin/vue-tsc.js'), '--noEmit')
+  // The demo is checked as an application sees the package: against dist/.
+  await node(bin('nuxt/bin/nuxt.mjs'), 'prepare', 'demo-nuxt')
+  await node(bin('vue-tsc/bin/vue-tsc.js'), ...(/"references"/.test(readFileSync(path('demo-nuxt/tsconfig.json'), 'utf8')) ? ['-b', '--noEmit'] : ['--noEmit', '-p']), 'demo-nuxt')
+  return { passed: 2, failed: 0 }
+}
+
+/** Name -> what it runs; answers with counts or throws. */
+const runners = {
+  build: () => {
+    ensure('library')
+    return { passed: 1, failed: 0 }
+  },
+  lint: () => one(node(bin('eslint/bin/eslint.js'), '.', '--max-warnings', '0')),
+  types,
+  native: () => ctest('native'),
+  asan: () => ctest('native-asan'),
+  fuzz,
+  core: () => one(node(path('scripts/check-core.mjs'))),
+  vitest: () => vitest('vitest', ['js', 'vue', 'server', 'nuxt']),
+  publint: () => one(node(bin('publint/src/cli.js'), '--strict')),
+  sizes: () => one(node(path('scripts/sizes.mjs'), '--check')),
+  e2e,
+  package: () => vitest('package', ['package']),
+}
+
+const chosen = process.argv.slice(2)
+if (chosen.includes('--list')) {
+  console.log(Object.keys(runners).join('\n'))
+  process.exit(0)
+}
+const unknown = chosen.filter(name => !(name in runners))
+if (unknown.length > 0) {
+  console.error(`There is no runner ${unknown.join(', ')}; there are ${Object.keys(runners).join(', ')}`)
+  process.exit(1)
+}
+
+setup('test')
+rmSync(reports, { recursive: true, force: true })
+mkdirSync(reports, { recursive: true })
+
+const results = []
+for (const name of chosen.length > 0 ? chosen : Object.keys(runners)) {
+  console.log(`\n──── ${name} ${'─'.repeat(60 - name.length)}`)
+  const begin = performance.now()
+  let result
+  try {
+    const counts = await runners[name]()
+    result = counts.passed + counts.failed > 0 ? counts : { passed: 0, failed: 1, reason: 'it ran no test' }
+  }
+  catch (error) {
+    result = { passed: 0, failed: 1, reason: error.message }
+    console.error(`\n${name}: ${error.message}`)
+  }
+  results.push({ name, ...result, seconds: (performance.now() - begin) / 1000 })
+}
+
+const sum = key => results.reduce((total, result) => total + result[key], 0)
+console.log(`\n──── all ${'─'.repeat(57)}`)
+for (const { name, passed, failed, seconds, reason } of results) {
+  console.log(`${failed > 0 ? 'FAILED' : 'ok    '}  ${name.padEnd(8)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed  ${seconds.toFixed(0).padStart(4)} s${reason ? `  ${reason}` : ''}`)
+}
+console.log(`${(sum('seconds') / 60).toFixed(1)} minutes`)
+process.exitCode = sum('failed') > 0 ? 1 : 0
+console.log(`\n${sum('passed')} passed, ${sum('failed')} failed`)
