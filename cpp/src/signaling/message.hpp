@@ -17,7 +17,16 @@
 namespace peerbridge {
 
 enum class MessageType : std::uint8_t {
-  Open, Error, IdTaken, InvalidKey, Offer, Answer, Candidate, Leave, Expire, Heartbeat,
+  Open,
+  Error,
+  IdTaken,
+  InvalidKey,
+  Offer,
+  Answer,
+  Candidate,
+  Leave,
+  Expire,
+  Heartbeat,
 };
 
 /// "OPEN", "ID-TAKEN", …
@@ -29,6 +38,9 @@ struct NativeTag {
   std::uint32_t version = 1;      ///< of the native protocol
   std::uint32_t link = 0;         ///< which RTCPeerConnection of the connection, counted from 1 by its offerer
   std::uint32_t negotiation = 0;  ///< counts the offers of one side of one link; an ANSWER echoes it
+  /// CANDIDATE only: the sender's side of the connection is over, and why ("rejected", "cancelled", "closed").
+  /// Its candidate is then the harmless end-of-candidates, so that a PeerJS peer is not disturbed.
+  std::optional<std::string> bye;
 
   friend bool operator==(const NativeTag&, const NativeTag&) = default;
 };
@@ -59,12 +71,21 @@ struct SignalMessage {
 /// The largest signaling message that is read or written, in bytes of UTF-8.
 inline constexpr std::size_t kMaxSignalBytes = 256 * 1024;
 
+/// The longest src, dst and connectionId that is read, in bytes of UTF-8.
+inline constexpr std::size_t kMaxIdBytes = 256;
+
+/// How deeply objects and arrays of a message may be nested, metadata included.
+inline constexpr int kMaxSignalDepth = 64;
+
+/// How many elements payload.candidates may have.
+inline constexpr std::size_t kMaxSignalCandidates = 256;
+
 /// Errors: SignalTooLarge above kMaxSignalBytes; BadSignal for anything else, with the reason.
 /// An unknown `type` is BadSignal too: the caller drops it with a warning, as PeerJS does.
 [[nodiscard]] Result<SignalMessage> parseSignal(std::string_view text);
 
 /// Compact JSON, members in PeerJS's order. Invalid UTF-8 in any string becomes U+FFFD.
-/// Before: `metadata`, when set, is valid JSON text.
+/// Before: `metadata`, when set, is valid JSON text; a CANDIDATE has a candidate, an OFFER or ANSWER a description.
 [[nodiscard]] std::string serializeSignal(const SignalMessage& message);
 
 }  // namespace peerbridge
