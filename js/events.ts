@@ -1,0 +1,45 @@
+import { EventEmitter } from 'eventemitter3'
+
+/**
+ * What `Peer`, connections and transfers extend: `on`, `once`, `off`, `emit`, `removeListener`,
+ * `removeAllListeners`, `listenerCount`. An `'error'` event that nobody listens to is not thrown.
+ */
+export class Emitter<Events extends object> extends EventEmitter<Events> {
+  /** Vue leaves this object as it is when it lands in reactive state: a proxy would break what is private in it. */
+  get __v_skip(): true {
+    return true
+  }
+}
+
+export const noop = (): void => {}
+
+/** A promise with its ends outside. Nobody has to look at it: a rejection is never an unhandled one. */
+export interface Deferred<T> {
+  promise: Promise<T>
+  resolve(value: T | PromiseLike<T>): void
+  reject(error: unknown): void
+}
+
+export function deferred<T>(): Deferred<T> {
+  let resolve!: Deferred<T>['resolve']
+  let reject!: Deferred<T>['reject']
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  promise.catch(noop)
+  return { promise, resolve, reject }
+}
+
+/** A rejected promise that is never an unhandled rejection. */
+export function rejected(error: unknown): Promise<never> {
+  const promise = Promise.reject(error)
+  promise.catch(noop)
+  return promise
+}
+
+/** Lets an exception of application code surface as uncaught, without ending what called it. */
+export function surface(error: unknown): void {
+  if (typeof reportError === 'function') reportError(error)
+  else setTimeout(() => { throw error })
+}
