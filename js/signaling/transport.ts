@@ -1,0 +1,35 @@
+/** What a transport tells about one channel. After `closed` nothing follows. */
+export interface SignalingHandlers {
+  /** The way to the server is open; what the server says then is a message. */
+  opened(): void
+  /** One signaling message, JSON text, as the server sent it. */
+  message(text: string): void
+  /** Could not be opened, or is gone. `reason` is for people. */
+  closed(reason: string): void
+}
+
+/** One way to the signaling server, open or opening. */
+export interface SignalingChannel {
+  /** One signaling message, JSON text. Only called after `opened`; throws when the channel cannot take it. */
+  send(text: string): void
+  /** Ends it; nothing is reported afterwards. Twice is harmless. */
+  close(): void
+}
+
+/**
+ * How signaling messages reach the other peer. A transport opens, sends, closes and reports, and knows nothing
+ * else: retries, heartbeats, queues and the meaning of a message are the core's.
+ *
+ * The messages are those of PeerServer; a transport without a server answers `connect` with the message
+ * `{"type":"OPEN"}` itself.
+ */
+export interface SignalingTransport {
+  /** For logs. */
+  readonly name: string
+  /** Called for every attempt; must not throw: what is wrong at once is reported by `closed`, later. */
+  connect(id: string, token: string, handlers: SignalingHandlers): SignalingChannel
+  /** An id for a peer that brought none. Rejects when there is none to be had. Left out: a random one is made. */
+  requestId?(signal: AbortSignal): Promise<string>
+  /** Ids of all peers, where the server tells. */
+  listPeers?(signal?: AbortSignal): Promise<string[]>
+}
