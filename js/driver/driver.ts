@@ -1,0 +1,565 @@
+// Performs what the core decides, and tells it how that went. Owns every browser object of one peer: the
+// RTCPeerConnections, their RTCDataChannels, the signaling channels, one timer. Has no opinions.
+//
+// Who calls: Peer and its connections. What holds: every mutation of the core goes through #inbox, one at a
+// time; after each, poll() is drained; after all, the one timer is armed. So the core is never re-entered,
+// whatever application code does inside a listener.
+
+import type { Core, CoreCommand, CoreConfig, CoreEvent, CoreInput, Lane } from '../core/types.js'
+import { messageOf } from '../errors.js'
+import { surface } from '../events.js'
+import type { SignalingChannel, SignalingTransport } from '../signaling/transport.js'
+import { randomToken } from '../util.js'
+import { watchEnvironment } from './environment.js'
+import { Assembly, Payload } from './payload.js'
+
+/** Bytes of a value, and which of the formats 0 to 7 they are in. */
+export interface Encoded { format: number, bytes: Uint8Array }
+
+/** js/values, as the driver hands it on. */
+export interface ValueCodec {
+  encodeValue(value: unknown): Encoded | Promise<Encoded>
+  decodeValue(format: number, bytes: Uint8Array<ArrayBuffer>): unknown
+}
+
+/** What is loaded lazily. */
+export interface Runtime {
+  create(config: CoreConfig, now: number): Core
+  values: ValueCodec
+}
+
+/** One connection, as the driver sees it. */
+export interface ConnectionHooks {
+  /** A whole message. `bytes` may be a view of a larger buffer; read it now. */
+  message(format: number, bytes: Uint8Array<ArrayBuffer>): void
+  /** A piece of an incoming file, a view as above. */
+  transferData(transfer: number, bytes: Uint8Array<ArrayBuffer>): void
+  /** The core wants these bytes of an outgoing file; answer with {@link Driver.supply} and transfer-end. */
+  transferRead(transfer: number, offset: number, length: number): void
+  /** A new RTCPeerConnection carries this connection from now on: add the local tracks. */
+  linked(pc: RTCPeerConnection): void
+  track(event: RTCTrackEvent): void
+  iceState(state: RTCIceConnectionState): void
+  /** A data channel of this connection opened. */
+  channelOpened(): void
+  /** What the other side shall see as our description. */
+  sdp(sdp: string): string
+}
+
+export interface DriverOptions {
+  config: CoreConfig
+  rtc: RTCConfiguration
+  transport: SignalingTransport
+  load: () => Promise<Runtime>
+  event(event: CoreEvent): void
+  hooks(connection: number): ConnectionHooks | undefined
+  /** The runtime could not be loaded: nothing will ever happen. */
+  unavailable(error: unknown): void
+  /** The browser refused to make an RTCPeerConnection. */
+  failed(error: unknown, connection: number): void
+}
+
+interface Link {
+  pc: RTCPeerConnection
+  connection: number
+  channels: Set<number>
+}
+
+interface Channel {
+  dc: RTCDataChannel
+  link: number
+  opened: boolean
+}
+
+/** Messages without a maxMessageSize of their own: RFC 8841, section 6.1. */
+const defaultMaxMessageSize = 65_536
+/** The core counts in 32 bits. */
+const largestMessageSize = 0x3fff_ffff
+
+const isEvent = (type: string): boolean =>
+  type.startsWith('peer-') || type.startsWith('connection-') || type === 'room' || type === 'delivered' || type === 'warning'
+  || (type.startsWith('transfer-') && type !== 'transfer-read')
+
+export class Driver {
+  readonly #options: DriverOptions
+  readonly #links = new Map<number, Link>()
+  readonly #channels = new Map<number, Channel>()
+  /** Which channel carries a connection. */
+  readonly #carriers = new Map<number, Channel>()
+  readonly #signaling = new Map<number, SignalingChannel | null>()
+  readonly #payloads = new Map<number, Map<number, Payload>>()
+  readonly #assemblies = new Map<number, Map<Lane, Assembly>>()
+  readonly #awake = new Set<number>()
+  readonly #end = new AbortController()
+  #inbox: (() => void)[] = []
+  #core: Core | null = null
+  #values: ValueCodec | null = null
+  #draining = false
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #armed: number | null = null
+  #handle = -1
+  #disposed = false
+
+  constructor(options: DriverOptions) {
+    this.#options = options
+    watchEnvironment(input => this.feed(input), this.#end.signal)
+    options.load().then(runtime => {
+      if (this.#disposed) return
+      this.#core = runtime.create(options.config, performance.now())
+      this.#values = runtime.values
+      this.#drain()
+    }).catch((error: unknown) => {
+      if (!this.#disposed) options.unavailable(error)
+    })
+  }
+
+  // ---- the control border
+
+  /** A handle for something that is made on this side. */
+  handle(): number {
+    return this.#handle += 2
+  }
+
+  /** Tells the core; before it is loaded, later. Commands and events that follow happen before this returns, unless called from one. */
+  feed(input: CoreInput): void {
+    this.#run(() => this.#core!.handle(input, performance.now()))
+  }
+
+  /** Is the core here? */
+  get loaded(): boolean {
+    return !!this.#core
+  }
+
+  /** Ends everything at once, without a word to anybody. Twice is harmless. */
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    this.#end.abort()
+    clearTimeout(this.#timer)
+    for (const channel of this.#signaling.values()) channel?.close()
+    this.#signaling.clear()
+    for (const link of [...this.#links.keys()]) this.#closeLink(link)
+    this.#payloads.clear()
+    this.#assemblies.clear()
+    this.#inbox = []
+    if (!this.#draining) this.#core?.dispose()
+  }
+
+  #run(mutate: () => void): void {
+    if (this.#disposed) return
+    this.#inbox.push(mutate)
+    this.#drain()
+  }
+
+  #drain(): void {
+    const core = this.#core
+    if (this.#draining || !core || this.#disposed) return
+    this.#draining = true
+    try {
+      while (!this.#disposed) {
+        const output = core.poll()
+        if (output) {
+          if (isEvent(output.type)) this.#event(output as CoreEvent)
+          else this.#perform(output as CoreCommand, core)
+          continue
+        }
+        const mutate = this.#inbox.shift()
+        if (!mutate) break
+        mutate()
+      }
+    }
+    finally {
+      this.#draining = false
+      if (this.#disposed) core.dispose()
+      else this.#arm(core)
+    }
+  }
+
+  #arm(core: Core): void {
+    const deadline = core.deadline()
+    if (deadline === this.#armed) return
+    this.#armed = deadline
+    clearTimeout(this.#timer)
+    if (deadline === null) return
+    // Rounded up: a timer that fires a fraction early would find nothing due. setTimeout takes 31 bits.
+    const delay = Math.min(Math.max(Math.ceil(deadline - performance.now()), 0), 0x7fff_ffff)
+    this.#timer = setTimeout(() => {
+      this.#armed = null
+      this.feed({ type: 'timeout' })
+    }, delay)
+  }
+
+  #event(event: CoreEvent): void {
+    this.#guard(() => this.#options.event(event))
+    if (event.type === 'connection-closed') {
+      this.#payloads.delete(event.connection)
+      this.#assemblies.delete(event.connection)
+      this.#carriers.delete(event.connection)
+    }
+  }
+
+  /** Runs code of the application: what it throws is its own affair. */
+  #guard(call: () => void): void {
+    try {
+      call()
+    }
+    catch (error) {
+      surface(error)
+    }
+  }
+
+  #perform(command: CoreCommand, core: Core): void {
+    switch (command.type) {
+      case 'request-id': return this.#requestId(command.op)
+      case 'signaling-connect': return this.#connectSignaling(command.transport, command.id, command.token)
+      case 'signaling-send':
+        try {
+          this.#signaling.get(command.transport)?.send(command.text)
+        }
+        catch (error) {
+          this.#signalingClosed(command.transport, messageOf(error))
+        }
+        return
+      case 'signaling-close':
+        this.#signaling.get(command.transport)?.close()
+        this.#signaling.delete(command.transport)
+        return
+      case 'link-create': return this.#createLink(command.link, command.connection)
+      case 'link-close': return this.#closeLink(command.link)
+      case 'set-local-description':
+        return this.#operate(command.link, command.op, async pc => {
+          await pc.setLocalDescription()
+          return pc.localDescription
+        })
+      case 'set-remote-description':
+        return this.#operate(command.link, command.op, pc =>
+          pc.setRemoteDescription({ type: command.sdpType, sdp: command.sdp }))
+      case 'read-local-description':
+        return this.#operate(command.link, command.op, async pc => pc.localDescription)
+      case 'add-candidate': {
+        const { candidate, sdpMid, sdpMLineIndex, usernameFragment } = command
+        return this.#operate(command.link, command.op, pc => pc.addIceCandidate({
+          candidate, sdpMid: sdpMid ?? null, sdpMLineIndex: sdpMLineIndex ?? null, usernameFragment: usernameFragment ?? null,
+        }))
+      }
+      case 'restart-ice':
+        this.#links.get(command.link)?.pc.restartIce()
+        return
+      case 'channel-create': return this.#createChannel(command)
+      case 'channel-bind': {
+        const channel = this.#channels.get(command.channel)
+        if (!channel) return
+        this.#carriers.set(command.connection, channel)
+        channel.dc.bufferedAmountLowThreshold = command.lowThreshold
+        channel.dc.onbufferedamountlow = () => this.#run(() => this.#pump(command.connection))
+        return
+      }
+      case 'channel-close': {
+        const channel = this.#channels.get(command.channel)
+        if (channel) this.#detachChannel(command.channel, channel)
+        channel?.dc.close()
+        return
+      }
+      case 'transmit': return this.#pump(command.connection, core)
+      case 'transfer-read': {
+        const { connection, transfer, offset, length } = command
+        return this.#guard(() => this.#options.hooks(connection)?.transferRead(transfer, offset, length))
+      }
+    }
+  }
+
+  // ---- signaling
+
+  #requestId(op: number): void {
+    const { transport } = this.#options
+    const id = transport.requestId?.(this.#end.signal) ?? Promise.resolve(randomToken())
+    id.then(
+      id => this.feed({ type: 'id-assigned', op, id }),
+      (error: unknown) => this.feed({ type: 'id-failed', op, message: messageOf(error) }),
+    )
+  }
+
+  #connectSignaling(transport: number, id: string, token: string): void {
+    const current = (): boolean => this.#signaling.has(transport)
+    // Known before it is made: a transport of the application may report from within connect().
+    this.#signaling.set(transport, null)
+    try {
+      const channel = this.#options.transport.connect(id, token, {
+        opened: () => { if (current()) this.feed({ type: 'signaling-opened', transport }) },
+        message: text => { if (current()) this.feed({ type: 'signaling-message', transport, text }) },
+        closed: (reason) => { if (current()) this.#signalingClosed(transport, reason) },
+      })
+      if (current()) this.#signaling.set(transport, channel)
+      else channel.close()
+    }
+    catch (error) {
+      this.#signalingClosed(transport, messageOf(error))
+    }
+  }
+
+  #signalingClosed(transport: number, message: string): void {
+    this.#signaling.delete(transport)
+    this.feed({ type: 'signaling-closed', transport, message })
+  }
+
+  // ---- RTCPeerConnection
+
+  /** The newest RTCPeerConnection of a connection. */
+  peerConnection(connection: number): RTCPeerConnection | null {
+    let found: RTCPeerConnection | null = null
+    for (const link of this.#links.values()) if (link.connection === connection) found = link.pc
+    return found
+  }
+
+  /** The channel that carries a connection. */
+  dataChannel(connection: number): RTCDataChannel | null {
+    return this.#carriers.get(connection)?.dc ?? null
+  }
+
+  #createLink(link: number, connection: number): void {
+    const hooks = this.#options.hooks(connection)
+    let pc: RTCPeerConnection
+    try {
+      pc = new RTCPeerConnection(this.#options.rtc)
+    }
+    catch (error) {
+      this.#guard(() => this.#options.failed(error, connection))
+      return this.feed({ type: 'link-state', link, state: 'closed' })
+    }
+    const record: Link = { pc, connection, channels: new Set() }
+    this.#links.set(link, record)
+    pc.onicecandidate = ({ candidate: found }) => {
+      if (!found) return // all generations are done: gathering-complete says it
+      const { candidate, sdpMid, sdpMLineIndex, usernameFragment } = found
+      this.feed({
+        type: 'local-candidate', link, candidate,
+        ...(sdpMid != null && { sdpMid }), ...(sdpMLineIndex != null && { sdpMLineIndex }), ...(usernameFragment != null && { usernameFragment }),
+      })
+    }
+    pc.onicegatheringstatechange = () => {
+      if (pc.iceGatheringState === 'complete') this.feed({ type: 'gathering-complete', link })
+    }
+    pc.onnegotiationneeded = () => this.feed({ type: 'negotiation-needed', link })
+    pc.onconnectionstatechange = () => this.feed({ type: 'link-state', link, state: pc.connectionState })
+    pc.oniceconnectionstatechange = () => this.#guard(() => hooks?.iceState(pc.iceConnectionState))
+    pc.ontrack = event => this.#guard(() => hooks?.track(event))
+    pc.ondatachannel = ({ channel: dc }) => {
+      const channel = this.handle()
+      const open = this.#attachChannel(link, channel, dc)
+      this.feed({ type: 'channel-arrived', link, channel, label: dc.label, protocol: dc.protocol })
+      // One that arrives may be open already, and then fires 'open' or not.
+      if (dc.readyState === 'open') open()
+    }
+    this.#guard(() => hooks?.linked(pc))
+  }
+
+  #closeLink(handle: number): void {
+    const link = this.#links.get(handle)
+    if (!link) return
+    this.#links.delete(handle)
+    const { pc } = link
+    // First nobody listens, then it closes: its last events would be about something that the core has forgotten.
+    pc.onicecandidate = pc.onicegatheringstatechange = pc.onnegotiationneeded = pc.onconnectionstatechange
+      = pc.oniceconnectionstatechange = pc.ontrack = pc.ondatachannel = null
+    for (const id of link.channels) {
+      const channel = this.#channels.get(id)
+      if (channel) this.#detachChannel(id, channel)
+    }
+    pc.close()
+  }
+
+  /** Runs one asynchronous step on a link and reports it, unless the link is gone when it ends. */
+  #operate(handle: number, op: number, step: (pc: RTCPeerConnection) => Promise<RTCSessionDescription | null | void>): void {
+    const link = this.#links.get(handle)
+    if (!link) return
+    const ours = (): boolean => this.#links.get(handle) === link
+    step(link.pc).then(description => {
+      if (!ours()) return
+      if (!description) return this.feed({ type: 'op-done', op })
+      const { type: sdpType } = description
+      let { sdp } = description
+      this.#guard(() => { sdp = this.#options.hooks(link.connection)?.sdp(sdp) || sdp })
+      this.feed({ type: 'op-done', op, sdpType, sdp })
+    }, (error: unknown) => {
+      if (ours()) this.feed({ type: 'op-failed', op, name: error instanceof Error ? error.name : '', message: messageOf(error) })
+    })
+  }
+
+  // ---- RTCDataChannel
+
+  #createChannel({ link, channel, label, ordered, lowThreshold }: CoreCommand & { type: 'channel-create' }): void {
+    const pc = this.#links.get(link)?.pc
+    if (!pc) return
+    try {
+      const dc = pc.createDataChannel(label, { ordered })
+      dc.bufferedAmountLowThreshold = lowThreshold
+      this.#attachChannel(link, channel, dc)
+    }
+    catch { // the RTCPeerConnection closed meanwhile
+      this.feed({ type: 'channel-closed', channel })
+    }
+  }
+
+  /** Answers what to call when it turns out to be open. */
+  #attachChannel(link: number, handle: number, dc: RTCDataChannel): () => void {
+    const channel: Channel = { dc, link, opened: false }
+    this.#channels.set(handle, channel)
+    this.#links.get(link)!.channels.add(handle)
+    dc.binaryType = 'arraybuffer'
+    const open = (): void => {
+      if (channel.opened || this.#channels.get(handle) !== channel) return
+      channel.opened = true
+      const record = this.#links.get(link)!
+      const maxMessageSize = Math.min(record.pc.sctp?.maxMessageSize ?? defaultMaxMessageSize, largestMessageSize)
+      this.feed({ type: 'channel-opened', channel: handle, maxMessageSize })
+      this.#guard(() => this.#options.hooks(record.connection)?.channelOpened())
+    }
+    dc.onopen = open
+    dc.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
+      const frame = typeof data === 'string' ? new TextEncoder().encode(data).buffer : data
+      this.#run(() => this.#receive(handle, frame))
+    }
+    dc.onclose = () => {
+      this.#detachChannel(handle, channel)
+      this.feed({ type: 'channel-closed', channel: handle })
+    }
+    return open
+  }
+
+  #detachChannel(handle: number, channel: Channel): void {
+    const { dc } = channel
+    dc.onopen = dc.onmessage = dc.onclose = dc.onbufferedamountlow = null
+    this.#channels.delete(handle)
+    this.#links.get(channel.link)?.channels.delete(handle)
+    for (const [connection, carrier] of this.#carriers) if (carrier === channel) this.#carriers.delete(connection)
+  }
+
+  // ---- the data border
+
+  /** js/values; there once anything is open. */
+  get values(): ValueCodec {
+    return this.#values!
+  }
+
+  /**
+   * Hands a message to the core. Small ones are copied at once, others stay here until the core asks for them.
+   * Answers the ticket of one that waits, 0 for one that was copied, -1 when the connection takes no more.
+   */
+  send(connection: number, lane: Lane, format: number, bytes: Uint8Array): number {
+    const core = this.#core
+    if (!core || this.#disposed) return -1
+    let ticket = 0
+    if (bytes.length > core.inlineLimit || !core.put(connection, lane, format, bytes)) {
+      ticket = core.queue(connection, lane, format, bytes.length)
+      if (!ticket) return -1
+      this.#keep(connection, ticket, new Payload([bytes], bytes.length))
+    }
+    this.#wake(connection)
+    return ticket
+  }
+
+  /** Takes back a message that waits. False when its first piece has left. */
+  withdraw(connection: number, ticket: number): boolean {
+    if (!this.#core?.withdraw(connection, ticket)) return false
+    this.#payloads.get(connection)?.delete(ticket)
+    this.#wake(connection)
+    return true
+  }
+
+  /** Bytes for a transfer-read. */
+  supply(connection: number, transfer: number, parts: Uint8Array[], length: number): void {
+    const ticket = this.#core?.transferPut(connection, transfer, length)
+    if (ticket) this.#keep(connection, ticket, new Payload(parts, length))
+    this.#wake(connection)
+  }
+
+  hasRoom(connection: number): boolean {
+    return this.#core?.hasRoom(connection) ?? false
+  }
+
+  /** See the `delivered` event; it comes later, never from within. */
+  mark(connection: number): number {
+    const marker = this.#core?.mark(connection) ?? 0
+    this.#wake(connection)
+    return marker
+  }
+
+  /** Messages that wait here, and the counters of the core. */
+  counters(connection: number): { waiting: number, core: Record<string, number> } {
+    return { waiting: this.#payloads.get(connection)?.size ?? 0, core: this.#core?.stats(connection) ?? {} }
+  }
+
+  #keep(connection: number, ticket: number, payload: Payload): void {
+    let payloads = this.#payloads.get(connection)
+    if (!payloads) this.#payloads.set(connection, payloads = new Map())
+    payloads.set(ticket, payload)
+  }
+
+  /** Pumps at the end of this turn, so that everything sent within it shares frames. */
+  #wake(connection: number): void {
+    if (!this.#awake.size) {
+      queueMicrotask(() => {
+        const awake = [...this.#awake]
+        this.#awake.clear()
+        for (const connection of awake) this.#run(() => this.#pump(connection))
+      })
+    }
+    this.#awake.add(connection)
+  }
+
+  #pump(connection: number, core: Core = this.#core!): void {
+    const dc = this.#carriers.get(connection)?.dc
+    if (dc?.readyState !== 'open') return
+    for (;;) {
+      const action = core.pump(connection, dc.bufferedAmount, performance.now())
+      if (action.kind === 'wait') return
+      if (action.kind === 'fill') {
+        const { ticket, offset, target } = action
+        const payloads = this.#payloads.get(connection)
+        const payload = payloads?.get(ticket)
+        if (!payload) throw new Error(`the core asked for bytes of ticket ${ticket}, which are gone`)
+        payload.fill(target, offset)
+        // A frame that has left once is kept by the core until it is acknowledged.
+        if (offset + target.length >= payload.length) payloads!.delete(ticket)
+        continue
+      }
+      try {
+        this.#channels.get(action.channel)!.dc.send(action.frame)
+      }
+      catch { // its buffer is full, or it is closing: bufferedamountlow or close will say
+        core.unsend(connection)
+        return
+      }
+    }
+  }
+
+  #receive(channel: number, frame: ArrayBuffer): void {
+    const core = this.#core!
+    core.receive(channel, frame, performance.now())
+    // All pieces first: a listener may send, and that is a mutation. The views are of `frame`, which is ours.
+    const deliveries = []
+    for (let delivery = core.delivery(); delivery; delivery = core.delivery()) deliveries.push(delivery)
+    for (const { connection, lane, format, first, last, total, bytes, transfer } of deliveries) {
+      const hooks = this.#options.hooks(connection)
+      if (!hooks) continue
+      if (transfer) {
+        this.#guard(() => hooks.transferData(transfer, bytes))
+        continue
+      }
+      if (first && last) {
+        this.#guard(() => hooks.message(format, bytes))
+        continue
+      }
+      let lanes = this.#assemblies.get(connection)
+      if (!lanes) this.#assemblies.set(connection, lanes = new Map())
+      if (first) lanes.set(lane, new Assembly(format, total))
+      const assembly = lanes.get(lane)
+      assembly?.add(bytes)
+      if (assembly && last) {
+        lanes.delete(lane)
+        this.#guard(() => hooks.message(assembly.format, assembly.take()))
+      }
+    }
+  }
+}
+
