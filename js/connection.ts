@@ -1,0 +1,240 @@
+import type { ConnectionState, CoreErrorCode, CoreEvent, CoreInput, WireProtocol } from './core/types.js'
+import type { ConnectionHooks, Driver } from './driver/driver.js'
+import { messageOf, PeerError, type PeerErrorCode } from './errors.js'
+import { Emitter } from './events.js'
+import type { Peer } from './peer.js'
+import { readPath, type ConnectionStats, type Path } from './stats.js'
+
+/** What both kinds of connections emit. */
+export interface ConnectionEvents {
+  open: () => void
+  /** The last event. */
+  close: () => void
+  error: (error: PeerError) => void
+  state: (state: ConnectionState, reason: string) => void
+  iceStateChanged: (state: RTCIceConnectionState) => void
+  /** The way of the bytes became known or changed; looked at while somebody listens. */
+  path: (path: Path | null) => void
+}
+
+/** How a connection begins. @internal */
+export interface ConnectionInit {
+  handle: number
+  peer: string
+  connectionId: string
+  label: string
+  /** JSON text. */
+  metadata: string | undefined
+  serialization: string
+  reliable: boolean
+  options: object
+}
+
+/** A path that was read longer ago, ms, is read again when somebody looks. */
+const pathAge = 3_000
+
+export function parseMetadata(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : JSON.parse(text)
+  }
+  catch { // the core forwards it unseen, and the other peer may send anything
+    return undefined
+  }
+}
+
+/** What data and media connections share. */
+export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> implements ConnectionHooks {
+  abstract readonly type: 'data' | 'media'
+  /** Id of the other peer. */
+  readonly peer: string
+  /** The Peer that it belongs to. */
+  readonly provider: Peer
+  readonly connectionId: string
+  readonly label: string
+  /** What the caller gave, as JSON carries it. */
+  readonly metadata: any // eslint-disable-line @typescript-eslint/no-explicit-any -- as in PeerJS
+  /** What it was made with. */
+  readonly options: object
+
+  protected readonly driver: Driver
+  protected readonly handle: number
+  #state: ConnectionState = 'connecting'
+  #open = false
+  #ended = false
+  #protocol: WireProtocol | undefined
+  #path: Path | null = null
+  #pathAt = -Infinity
+  #pathTimer: ReturnType<typeof setTimeout> | undefined
+
+  /** @internal Made by `connect()`, `call()` and the events 'connection' and 'call'. */
+  constructor(provider: Peer, driver: Driver, init: ConnectionInit) {
+    super()
+    this.provider = provider
+    this.driver = driver
+    this.handle = init.handle
+    this.peer = init.peer
+    this.connectionId = init.connectionId
+    this.label = init.label
+    this.metadata = parseMetadata(init.metadata)
+    this.options = init.options
+  }
+
+  /** Can it be used? Stays true while the path is being recovered. */
+  get open(): boolean {
+    return this.#open
+  }
+
+  /** 'connecting' → 'open' ⇄ 'recovering' → 'closed'. Event 'state'. */
+  get state(): ConnectionState {
+    return this.#state
+  }
+
+  /** What the two peers speak; undefined until open. */
+  get protocol(): WireProtocol | undefined {
+    return this.#protocol
+  }
+
+  /** The browser's object; a recovered connection may have another one. Null before there is one. */
+  get peerConnection(): RTCPeerConnection | null {
+    return this.driver.peerConnection(this.handle)
+  }
+
+  /** Which way the bytes go; null until known. Looking refreshes what is older than 3 s: look again, or listen to 'path'. */
+  get path(): Path | null {
+    this.#lookAtPath()
+    return this.#path
+  }
+
+  /** Everything that can be counted. */
+  async stats(): Promise<ConnectionStats> {
+    const report = await this.peerConnection?.getStats() ?? null
+    if (report) this.#setPath(readPath(report))
+    return {
+      path: this.#path,
+      bufferedAmount: this.driver.dataChannel(this.handle)?.bufferedAmount ?? 0,
+      ...this.driver.counters(this.handle),
+      report,
+    }
+  }
+
+  /**
+   * Ends the connection; the other side gets 'close' too. Twice is harmless.
+   * The event 'close' follows when it is over.
+   */
+  close(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#open = false
+    this.finish()
+  }
+
+  protected finish(): void {
+    this.feed({ type: 'close', connection: this.handle })
+  }
+
+  /** Was close() called, or is it over? */
+  protected get ended(): boolean {
+    return this.#ended
+  }
+
+  /** @internal */
+  feed(input: CoreInput): void {
+    this.driver.feed(input)
+  }
+
+  /** An error about this connection; not emitted. */
+  protected error(type: PeerErrorCode, message: string, cause?: unknown): PeerError {
+    return new PeerError(type, message, { peer: this.peer, connectionId: this.connectionId, cause })
+  }
+
+  /** Emits what is common to both kinds. TypeScript cannot see the arguments of an event of a generic map. */
+  protected say<K extends keyof ConnectionEvents>(event: K, ...args: Parameters<ConnectionEvents[K]>): void {
+    (this as unknown as Emitter<ConnectionEvents>).emit(event, ...args as never)
+  }
+
+  /** @internal */
+  _event(event: CoreEvent): void {
+    switch (event.type) {
+      case 'connection-state':
+        if (this.#state === event.state) return
+        this.#state = event.state
+        return this.say('state', event.state, event.reason)
+      case 'connection-opened':
+        this.#protocol = event.protocol
+        if (this.#ended) return
+        this.#open = true
+        this.say('open')
+        if (this.#watched) this.#lookAtPath()
+        return
+      case 'connection-error': return this._error(event.error, event.message)
+      case 'connection-closed': return this._closed(event.reason)
+    }
+  }
+
+  /** @internal */
+  _error(type: CoreErrorCode, message: string, cause?: unknown): void {
+    this.say('error', this.error(type, message, cause))
+  }
+
+  /** @internal */
+  _closed(reason: string): void {
+    this.#ended = true
+    this.#open = false
+    clearTimeout(this.#pathTimer)
+    if (this.#state !== 'closed') {
+      this.#state = 'closed'
+      this.say('state', 'closed', reason)
+    }
+    this.say('close')
+  }
+
+  // ---- paths
+
+  get #watched(): boolean {
+    return (this as unknown as Emitter<ConnectionEvents>).listenerCount('path') > 0
+  }
+
+  #lookAtPath(): void {
+    const now = performance.now()
+    if (!this.#open || now - this.#pathAt < pathAge) return
+    this.#pathAt = now
+    this.peerConnection?.getStats().then(report => this.#setPath(readPath(report))).catch((error: unknown) => {
+      this.provider._log(2, `no path of ${this.connectionId}: ${messageOf(error)}`)
+    })
+    clearTimeout(this.#pathTimer)
+    this.#pathTimer = setTimeout(() => {
+      if (this.#watched) this.#lookAtPath()
+    }, pathAge + 50)
+  }
+
+  #setPath(path: Path | null): void {
+    if (JSON.stringify(path) === JSON.stringify(this.#path)) return
+    this.#path = path
+    this.say('path', path)
+  }
+
+  // ---- hooks of the driver
+
+  /** @internal */
+  message(_format: number, _bytes: Uint8Array<ArrayBuffer>): void {}
+  /** @internal */
+  transferData(_transfer: number, _bytes: Uint8Array<ArrayBuffer>): void {}
+  /** @internal */
+  transferRead(_transfer: number, _offset: number, _length: number): void {}
+  /** @internal */
+  linked(_pc: RTCPeerConnection): void {}
+  /** @internal */
+  track(_event: RTCTrackEvent): void {}
+  /** @internal */
+  channelOpened(): void {}
+  /** @internal */
+  sdp(sdp: string): string {
+    const transform = (this.options as { sdpTransform?: (sdp: string) => string }).sdpTransform
+    return typeof transform === 'function' ? transform(sdp) : sdp
+  }
+
+  /** @internal */
+  iceState(state: RTCIceConnectionState): void {
+    this.say('iceStateChanged', state)
+  }
+}

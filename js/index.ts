@@ -1,0 +1,21 @@
+export { Peer, Peer as default } from './peer.js'
+export type {
+  CallOptions, ConnectOptions, PeerEvents, PeerOptions, ReconnectOptions, ResolvedPeerOptions,
+} from './peer.js'
+export type { ConnectionEvents } from './connection.js'
+export { DataConnection, type DataConnectionEvents, type SendOptions } from './data-connection.js'
+export { type AnswerOptions, MediaConnection, type MediaConnectionEvents } from './media-connection.js'
+export {
+  type SendFileOptions, Transfer, type TransferEvents, type TransferSink, type TransferSource,
+} from './transfer.js'
+export type { ConnectionStats, Path } from './stats.js'
+export type { ConnectionState, PeerState, TransferState, WireProtocol } from './core/types.js'
+export { PeerError, type PeerErrorCode, type PeerErrorInfo } from './errors.js'
+export {
+  BaseConnectionErrorType, ConnectionType, DataConnectionErrorType, PeerErrorType, SerializationType, ServerMessageType,
+  SocketEventType,
+} from './enums.js'
+export { type Supports, util } from './util.js'
+export * as signaling from './signaling/index.js'
+export type { SignalingChannel, SignalingHandlers, SignalingTransport } from './signaling/index.js'
+export { version } from './version.js'

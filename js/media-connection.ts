@@ -1,0 +1,128 @@
+import { Connection, type ConnectionEvents } from './connection.js'
+
+export interface MediaConnectionEvents extends ConnectionEvents {
+  /** The other side's stream; once for each, and again when a recovered connection brings it anew. */
+  stream: (stream: MediaStream) => void
+  track: (track: MediaStreamTrack, streams: readonly MediaStream[]) => void
+  /** As in PeerJS: an RTCDataChannel of it opened. */
+  willCloseOnRemote: () => void
+}
+
+export interface AnswerOptions {
+  /** What the other side shall see as our description. */
+  sdpTransform?: (sdp: string) => string
+}
+
+/** A call. Renegotiates by itself when tracks come and go. */
+export class MediaConnection extends Connection<MediaConnectionEvents> {
+  readonly type = 'media'
+  #localStream: MediaStream | undefined
+  #remoteStream: MediaStream | undefined
+  #remoteStreams = new Map<string, MediaStream>()
+  /** The application's tracks, and the sender of each on the newest RTCPeerConnection. */
+  #tracks = new Map<MediaStreamTrack, { streams: MediaStream[], sender: RTCRtpSender | undefined }>()
+  #answered = false
+
+  /** What we show; the stream of `call()` or `answer()`. */
+  get localStream(): MediaStream | undefined {
+    return this.#localStream
+  }
+
+  /** What the other side shows: its newest stream. */
+  get remoteStream(): MediaStream | undefined {
+    return this.#remoteStream
+  }
+
+  /** Takes an incoming call; a second time, or on an outgoing one, a no-op. Without a stream nothing is shown, and the other side may still be seen. */
+  answer(stream?: MediaStream, options: AnswerOptions = {}): void {
+    if (this.#answered || this.ended) return
+    Object.assign(this.options, options)
+    this._begin(stream)
+    this.feed({ type: 'answer', connection: this.handle })
+  }
+
+  /** Declines an incoming call. */
+  reject(): void {
+    this.close()
+  }
+
+  /** @internal The local side of an outgoing call, or of one that is answered. */
+  _begin(stream: MediaStream | undefined): void {
+    this.#answered = true
+    this.#localStream = stream
+    for (const track of stream?.getTracks() ?? []) this.addTrack(track, stream!)
+  }
+
+  /**
+   * Shows one more track. A track that is there already, or a closed call: a no-op.
+   * @returns the sender of it, once there is an RTCPeerConnection.
+   */
+  addTrack(track: MediaStreamTrack, ...streams: MediaStream[]): RTCRtpSender | undefined {
+    const known = this.#tracks.get(track)
+    if (known || this.ended) return known?.sender
+    const entry = { streams, sender: this.peerConnection?.addTrack(track, ...streams) }
+    this.#tracks.set(track, entry)
+    return entry.sender
+  }
+
+  /** Shows a track no longer; the track itself goes on. Unknown: a no-op. */
+  removeTrack(track: MediaStreamTrack): void {
+    const entry = this.#tracks.get(track)
+    this.#tracks.delete(track)
+    if (entry?.sender && !this.ended) this.peerConnection?.removeTrack(entry.sender)
+  }
+
+  /**
+   * Shows another track in place of one, without renegotiation: another camera, a screen. Both of the same kind.
+   * Rejects when the browser refuses (RTCRtpSender.replaceTrack), or with 'invalid-argument' when `old` is not shown.
+   */
+  async replaceTrack(old: MediaStreamTrack, track: MediaStreamTrack): Promise<void> {
+    const entry = this.#tracks.get(old)
+    if (!entry) throw this.error('invalid-argument', 'The track to be replaced is not part of this call. Use addTrack().')
+    await entry.sender?.replaceTrack(track)
+    track.enabled = old.enabled
+    this.#tracks.delete(old)
+    this.#tracks.set(track, entry)
+  }
+
+  /**
+   * Silences what we send, all or one kind, without renegotiation: `mute()`, `mute(false)`, `mute('video')`,
+   * `mute('audio', false)`. The tracks are disabled, so a local picture of them goes dark too.
+   */
+  mute(muted?: boolean): void
+  mute(kind: 'audio' | 'video' | undefined, muted?: boolean): void
+  mute(kind?: 'audio' | 'video' | boolean, muted = true): void {
+    if (typeof kind === 'boolean') [kind, muted] = [undefined, kind]
+    for (const track of this.#tracks.keys()) {
+      if (!kind || track.kind === kind) track.enabled = !muted
+    }
+  }
+
+  // ---- hooks of the driver
+
+  /** @internal */
+  override linked(pc: RTCPeerConnection): void {
+    this.#remoteStreams.clear()
+    for (const [track, entry] of this.#tracks) entry.sender = pc.addTrack(track, ...entry.streams)
+  }
+
+  /** @internal */
+  override track({ track, streams }: RTCTrackEvent): void {
+    // A track without a stream (the other side may do that) still has to be seen.
+    const found = streams.length ? streams : [this.#remoteStream ?? new MediaStream()]
+    if (!streams.length) found[0]!.addTrack(track)
+    this.emit('track', track, found)
+    // A browser tells every track; applications want every stream.
+    for (const stream of found) {
+      if (this.#remoteStreams.get(stream.id)) continue
+      this.#remoteStreams.set(stream.id, stream)
+      this.#remoteStream = stream
+      this.emit('stream', stream)
+    }
+  }
+
+  /** @internal */
+  override channelOpened(): void {
+    this.emit('willCloseOnRemote')
+  }
+}

@@ -1,0 +1,421 @@
+import type { ConnectionInit } from './connection.js'
+import type { CoreConfig, CoreErrorCode, CoreEvent, PeerState } from './core/types.js'
+import { DataConnection } from './data-connection.js'
+import { Driver } from './driver/driver.js'
+import { type CoreSource, loadRuntime } from './driver/runtime.js'
+import { messageOf, PeerError, type PeerErrorCode } from './errors.js'
+import { deferred, Emitter } from './events.js'
+import { MediaConnection } from './media-connection.js'
+import { peerServer } from './signaling/peer-server.js'
+import type { SignalingTransport } from './signaling/transport.js'
+import { cloudHost, cloudPort, defaultConfig, isSecure, randomToken } from './util.js'
+
+export interface ReconnectOptions {
+  /** Attempts before it gives up; -1 for ever. @default -1 */
+  retries?: number
+  /** Before the first attempt, ms; it grows from there, with jitter. @default the core's */
+  delay?: number
+  /** It gave up. `reconnect()` starts again. */
+  onFailed?: () => void
+}
+
+/** PeerJS's options, and ours after them. */
+export interface PeerOptions {
+  /** What is logged: 0 nothing, 1 errors, 2 and warnings, 3 everything. @default 0 */
+  debug?: 0 | 1 | 2 | 3
+  /** Takes the log in place of the console. */
+  logFunction?: (level: number, ...rest: unknown[]) => void
+  /** Signaling server; `'/'` is where the page came from. @default '0.peerjs.com' */
+  host?: string
+  /** @default 443 */
+  port?: number
+  /** Slashes at both ends are added. @default '/' */
+  path?: string
+  /** API key of the server. @default 'peerjs' */
+  key?: string
+  /** Proves to the server that a reconnecting peer is the same. @default random */
+  token?: string
+  /** wss and https. @default true for the default host, else as the page was loaded */
+  secure?: boolean
+  /** Handed to every RTCPeerConnection. @default PeerJS's STUN and TURN servers */
+  config?: RTCConfiguration
+  /** Between two heartbeats to the server, ms. @default 5000 */
+  pingInterval?: number
+  /** Of the HTTP requests. @default 'strict-origin-when-cross-origin' */
+  referrerPolicy?: ReferrerPolicy
+
+  /** How signaling travels: PeerServer's WebSocket, or your own. @default 'peerserver' */
+  signaling?: 'peerserver' | SignalingTransport
+  /** Comes back by itself when the server is lost. @default true */
+  autoReconnect?: boolean | ReconnectOptions
+  /** What is spoken to the other peer; 'auto' is native where both can. @default 'auto' */
+  protocol?: 'auto' | 'native' | 'peerjs'
+  /** Where the core comes from: a URL of core.wasm, its bytes or module. @default the one inside the package */
+  wasm?: CoreSource
+}
+
+/** `peer.options`: everything filled in, apart from what has no default. */
+export type ResolvedPeerOptions = PeerOptions
+  & Required<Pick<PeerOptions, 'debug' | 'host' | 'port' | 'path' | 'key' | 'token' | 'secure' | 'config' | 'pingInterval'
+    | 'referrerPolicy' | 'signaling' | 'autoReconnect' | 'protocol'>>
+
+export interface ConnectOptions {
+  /** Name of the connection. @default its connectionId */
+  label?: string
+  /** For the other side; what JSON carries. */
+  metadata?: unknown
+  /** Kept for PeerJS peers. @default 'binary' */
+  serialization?: string
+  /** Kept for PeerJS peers: every connection is reliable and in order. @default false */
+  reliable?: boolean
+  /** @default random */
+  connectionId?: string
+  /** What the other side shall see as our description. */
+  sdpTransform?: (sdp: string) => string
+}
+
+export interface CallOptions {
+  /** For the other side; what JSON carries. */
+  metadata?: unknown
+  /** @default random */
+  connectionId?: string
+  /** What the other side shall see as our description. */
+  sdpTransform?: (sdp: string) => string
+}
+
+export interface PeerEvents {
+  /** The server knows this peer as `id`; again after every reconnection. */
+  open: (id: string) => void
+  /** Another peer connected to us. */
+  connection: (connection: DataConnection) => void
+  /** Another peer calls: `answer()` or `reject()`. */
+  call: (call: MediaConnection) => void
+  /** Destroyed; the last event. */
+  close: () => void
+  /** Signaling is lost or was left; connections live on. `id` is what the peer was called. */
+  disconnected: (id: string | null) => void
+  error: (error: PeerError) => void
+  state: (state: PeerState, reason: string) => void
+}
+
+type AnyConnection = DataConnection | MediaConnection
+
+/** One participant: an id at a signaling server, and the connections to other ids. */
+export class Peer extends Emitter<PeerEvents> {
+  readonly options: ResolvedPeerOptions
+  /** The id, when the server confirmed it for the first time. Rejects when the peer is closed before; nobody has to look. */
+  readonly ready: Promise<string>
+
+  #driver: Driver | null = null
+  #transport: SignalingTransport | null = null
+  #id: string | null = null
+  #state: PeerState = 'idle'
+  #open = false
+  #disconnected = false
+  /** 'disconnected' was emitted since the peer was last on its way to the server. */
+  #told = false
+  #destroyed = false
+  #closed = false
+  /** The application left the server: nothing brings it back unasked. */
+  #left = false
+  #ready = deferred<string>()
+  #byHandle = new Map<number, AnyConnection>()
+  #connections: Record<string, AnyConnection[]> = Object.create(null) as Record<string, AnyConnection[]>
+
+  /**
+   * Starts at once and works from the first line: connections that are made before 'open' wait for it.
+   * On a server (no window, no WebRTC) it stays inert in state 'idle'.
+   */
+  constructor(options?: PeerOptions)
+  constructor(id: string | undefined, options?: PeerOptions)
+  constructor(id?: string | PeerOptions, options?: PeerOptions) {
+    super()
+    if (id !== null && typeof id === 'object') [id, options] = [undefined, id]
+    this.ready = this.#ready.promise
+    const able = typeof RTCPeerConnection === 'function'
+    const page = typeof window !== 'undefined'
+    this.options = resolve(options ?? {}, able || page)
+    if (able) this.#start(id ? String(id) : undefined)
+    else if (page) {
+      this.#state = 'connecting'
+      // Later, so that the application can listen first.
+      setTimeout(() => this.#abort(new PeerError('browser-incompatible', 'This browser has no WebRTC, so no peer can run in it. Use a current Chrome, Edge, Firefox or Safari, and check that no extension or policy turns WebRTC off.')))
+    }
+  }
+
+  /** What other peers call us; null while the server does not know us. */
+  get id(): string | null {
+    return this.#id
+  }
+
+  /** Does the server know us now? */
+  get open(): boolean {
+    return this.#open
+  }
+
+  /** Signaling was lost or left. */
+  get disconnected(): boolean {
+    return this.#disconnected
+  }
+
+  get destroyed(): boolean {
+    return this.#destroyed
+  }
+
+  /** 'idle' (on a server, or after leaving), 'connecting', 'open', 'reconnecting', 'closed'. Event 'state'. */
+  get state(): PeerState {
+    return this.#state
+  }
+
+  /** All connections, by the id of the other peer. */
+  get connections(): Record<string, AnyConnection[]> {
+    return this.#connections
+  }
+
+  /**
+   * Connects to another peer. Emits 'error' ('disconnected') and answers undefined after `disconnect()` or
+   * `destroy()`; answers undefined on a server.
+   * @throws PeerError 'invalid-argument' when JSON cannot carry `metadata`
+   */
+  connect(peer: string, options: ConnectOptions = {}): DataConnection | undefined {
+    return this.#connect(peer, 'data', options)
+  }
+
+  /**
+   * Calls another peer and shows it `stream`. Otherwise as `connect()`.
+   * @throws PeerError 'invalid-argument' when JSON cannot carry `metadata`
+   */
+  call(peer: string, stream: MediaStream, options: CallOptions = {}): MediaConnection | undefined {
+    if (!stream) {
+      this._log(1, 'call() needs a MediaStream, for example of navigator.mediaDevices.getUserMedia()')
+      return undefined
+    }
+    return this.#connect(peer, 'media', options, stream)
+  }
+
+  /** Leaves the signaling server. Connections live on; nothing comes back unasked. Twice is harmless. */
+  disconnect(): void {
+    if (this.#left || this.#destroyed || !this.#driver) return
+    this.#left = true
+    this.#disconnected = true
+    this.#open = false
+    this.#driver.feed({ type: 'disconnect' })
+  }
+
+  /**
+   * Goes back to the server, with the old id. Harmless when that happens already or is not needed.
+   * @throws PeerError 'invalid-state' when the peer is destroyed
+   */
+  reconnect(): void {
+    if (this.#destroyed) throw new PeerError('invalid-state', 'This peer is destroyed and cannot reconnect. Make a new Peer.')
+    if (this.#open || !this.#driver) return
+    this.#left = this.#disconnected = this.#told = false
+    this.#driver.feed({ type: 'reconnect' })
+  }
+
+  /** Ends all connections and leaves. Final; twice is harmless. */
+  destroy(): void {
+    if (this.#destroyed) return
+    this.#destroyed = true
+    this.#open = false
+    if (this.#driver?.loaded) this.#driver.feed({ type: 'destroy' })
+    else this.#shut('destroyed')
+  }
+
+  /** A connection by its connectionId; null when there is none. */
+  getConnection(peer: string, connectionId: string): DataConnection | MediaConnection | null {
+    return this.#connections[peer]?.find(connection => connection.connectionId === connectionId) ?? null
+  }
+
+  /** Asks the server for all ids; it has to allow that. What goes wrong is emitted as 'error' ('server-error'). */
+  listAllPeers(callback: (ids: string[]) => void = () => {}): void {
+    const list = this.#transport?.listPeers?.() ?? Promise.reject(new PeerError('server-error', 'This way of signaling cannot list peers.'))
+    list.then(callback, (error: unknown) =>
+      this.#error(error instanceof PeerError ? error : new PeerError('server-error', messageOf(error), { cause: error })))
+  }
+
+  /** @internal */
+  _log(level: 1 | 2 | 3, ...rest: unknown[]): void {
+    const { debug, logFunction } = this.options
+    if (debug < level) return
+    if (logFunction) logFunction(level, ...rest)
+    else console[level === 1 ? 'error' : level === 2 ? 'warn' : 'log']('peerbridge:', ...rest)
+  }
+
+  #start(id: string | undefined): void {
+    const { options } = this
+    this.#state = 'connecting'
+    this.#transport = typeof options.signaling === 'object' ? options.signaling : peerServer(options)
+    this.#driver = new Driver({
+      config: coreConfig(options),
+      rtc: options.config,
+      transport: this.#transport,
+      load: () => loadRuntime(options.wasm),
+      event: event => this.#event(event),
+      hooks: connection => this.#byHandle.get(connection),
+      unavailable: error => this.#abort(error instanceof PeerError
+        ? error
+        : new PeerError('core-unavailable', `The core could not be started: ${messageOf(error)}`, { cause: error })),
+      failed: error => this.#error(new PeerError('webrtc', `The browser made no RTCPeerConnection: ${messageOf(error)}. Check the option config, and that not hundreds of connections are open.`, { cause: error })),
+    })
+    this.#driver.feed({ type: 'start', ...(id !== undefined && { id }), token: options.token })
+  }
+
+  #connect(peer: string, kind: 'data', options: ConnectOptions): DataConnection | undefined
+  #connect(peer: string, kind: 'media', options: CallOptions, stream: MediaStream): MediaConnection | undefined
+  #connect(peer: string, kind: 'data' | 'media', options: ConnectOptions, stream?: MediaStream): AnyConnection | undefined {
+    const driver = this.#driver
+    if (!driver && !this.#destroyed) return undefined
+    if (!driver || this.#destroyed || this.#left || (this.#disconnected && this.#state === 'idle')) {
+      this.#error(new PeerError('disconnected', `Cannot connect to ${peer}: this peer ${this.#destroyed ? 'is destroyed. Make a new Peer' : 'left the signaling server. Call reconnect() first'}.`, { peer }))
+      return undefined
+    }
+    const metadata = stringify(options.metadata)
+    const connectionId = options.connectionId ?? `${kind === 'data' ? 'dc' : 'mc'}_${randomToken()}`
+    const init: ConnectionInit = {
+      handle: driver.handle(), peer: String(peer), connectionId, metadata,
+      label: options.label ?? connectionId,
+      serialization: options.serialization ?? 'binary',
+      reliable: options.reliable ?? false,
+      options: { ...options },
+    }
+    const connection = this.#add(kind, driver, init)
+    if (stream) (connection as MediaConnection)._begin(stream)
+    driver.feed({
+      type: 'connect', connection: init.handle, peer: init.peer, connectionId, kind, label: init.label,
+      ...(metadata !== undefined && { metadata }), serialization: init.serialization, reliable: init.reliable,
+    })
+    return connection
+  }
+
+  #add(kind: 'data' | 'media', driver: Driver, init: ConnectionInit): AnyConnection {
+    const connection = kind === 'data' ? new DataConnection(this, driver, init) : new MediaConnection(this, driver, init)
+    this.#byHandle.set(init.handle, connection);
+    (this.#connections[init.peer] ??= []).push(connection)
+    return connection
+  }
+
+  #remove(handle: number, connection: AnyConnection): void {
+    this.#byHandle.delete(handle)
+    const left = this.#connections[connection.peer]?.filter(other => other !== connection)
+    if (left?.length) this.#connections[connection.peer] = left
+    else delete this.#connections[connection.peer]
+  }
+
+  #event(event: CoreEvent): void {
+    if (this.options.debug > 2) this._log(3, event)
+    switch (event.type) {
+      case 'peer-state': return this.#setState(event.state, event.reason)
+      case 'peer-opened':
+        this.#id = event.id
+        this.#open = true
+        this.#disconnected = this.#told = false
+        this.#ready.resolve(event.id)
+        this.emit('open', event.id)
+        return
+      case 'peer-disconnected': return this.#lost(event.id || null)
+      case 'peer-closed': return this.#shut('destroyed')
+      case 'peer-error': return this.#error(new PeerError(event.error, event.message))
+      case 'warning': return this._log(2, event.error, event.message)
+      case 'connection-incoming': {
+        const { connection: handle, kind, metadata, ...rest } = event
+        const connection = this.#add(kind, this.#driver!, { ...rest, handle, metadata, options: {} })
+        if (connection.type === 'data') this.emit('connection', connection)
+        else this.emit('call', connection)
+        return
+      }
+      default: {
+        const connection = this.#byHandle.get(event.connection)
+        if (!connection) return
+        // Gone from the list before its 'close' listeners look.
+        if (event.type === 'connection-closed') this.#remove(event.connection, connection)
+        connection._event(event)
+      }
+    }
+  }
+
+  #setState(state: PeerState, reason: string): void {
+    const before = this.#state
+    if (state === before) return
+    this.#state = state
+    this.emit('state', state, reason)
+    const { autoReconnect } = this.options
+    if (before === 'reconnecting' && state === 'idle' && !this.#left && typeof autoReconnect === 'object') autoReconnect.onFailed?.()
+  }
+
+  #error(error: PeerError<PeerErrorCode> | PeerError<CoreErrorCode>): void {
+    this._log(1, error)
+    this.emit('error', error as PeerError)
+  }
+
+  #lost(id: string | null): void {
+    this.#id = null
+    this.#open = false
+    this.#disconnected = this.#told = true
+    this.emit('disconnected', id)
+  }
+
+  /** The peer never lived: as in PeerJS, 'error', 'disconnected', 'close'. */
+  #abort(error: PeerError): void {
+    if (this.#destroyed) return
+    this.#destroyed = true
+    this.#ready.reject(error)
+    this.#error(error)
+    this.#shut(error.type)
+  }
+
+  /** The end, whoever brought it. */
+  #shut(reason: string): void {
+    if (this.#closed) return
+    this.#closed = this.#destroyed = true
+    this.#driver?.dispose()
+    for (const [handle, connection] of this.#byHandle) {
+      this.#remove(handle, connection)
+      connection._closed(reason)
+    }
+    if (!this.#told) this.#lost(this.#id)
+    this.#ready.reject(new PeerError('invalid-state', 'The peer was closed before the signaling server knew it.'))
+    this.#setState('closed', reason)
+    this.emit('close')
+  }
+}
+
+/** Fills in PeerJS's defaults. On a server nothing is looked up: there is no page, and nothing will be used. */
+function resolve(given: PeerOptions, live: boolean): ResolvedPeerOptions {
+  const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as PeerOptions
+  const options = {
+    debug: 0 as const, host: cloudHost, port: cloudPort, path: '/', key: 'peerjs', config: defaultConfig, pingInterval: 5000,
+    referrerPolicy: 'strict-origin-when-cross-origin' as const, signaling: 'peerserver' as const, autoReconnect: true, protocol: 'auto' as const,
+    token: '', secure: false, ...known,
+  }
+  if (live) {
+    if (options.host === '/') options.host = location.hostname
+    options.token ||= randomToken()
+    // The public server has nothing but TLS, whatever was asked for.
+    options.secure = options.host === cloudHost || (known.secure ?? isSecure())
+  }
+  options.path = `/${options.path}/`.replace(/\/+/g, '/')
+  return options
+}
+
+function coreConfig({ autoReconnect, pingInterval, protocol }: ResolvedPeerOptions): CoreConfig {
+  const reconnect = typeof autoReconnect === 'object' ? autoReconnect : {}
+  return {
+    seed: crypto.getRandomValues(new Uint32Array(1))[0]!,
+    protocol,
+    autoReconnect: !!autoReconnect,
+    heartbeatInterval: pingInterval,
+    ...(reconnect.retries !== undefined && { reconnectRetries: reconnect.retries }),
+    ...(reconnect.delay !== undefined && { reconnectDelay: reconnect.delay }),
+  }
+}
+
+function stringify(metadata: unknown): string | undefined {
+  try {
+    return JSON.stringify(metadata)
+  }
+  catch (cause) {
+    throw new PeerError('invalid-argument', `The metadata cannot be written as JSON (${messageOf(cause)}). Leave out cycles and BigInts.`, { cause })
+  }
+}
+
