@@ -104,6 +104,8 @@ export type CoreCommand =
   | { type: 'transmit', connection: number }
   /** Supply bytes [offset, offset+length) of the source by core.transferPut(); fewer, then transfer-end, at its end. */
   | { type: 'transfer-read', connection: number, transfer: number, offset: number, length: number }
+  /** After destroy: the last goodbye is said and nothing is left; free the core. */
+  | { type: 'dispose' }
 
 /** What the application shall learn. */
 export type CoreEvent =

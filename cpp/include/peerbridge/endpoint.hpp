@@ -1,0 +1,63 @@
+// One Peer: the whole core behind four calls and a data border.
+//
+//   (A) handle(input, now)         the world or the application did something
+//   (B) poll()                     what shall be done or told; call until it answers nothing
+//   (C) deadline()                 when to call handle(Timeout{}) at the latest, if nothing else happens before
+//   (D) put … delivery             payload bytes; after each of them call (B) and (C) too
+//
+// Rule: one call of A or D, then drain B, then arm one timer for C. The endpoint has no clock, no randomness and no
+// callbacks; nothing it is told can make it abort. It is not thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "framing/framing.hpp"
+#include "peerbridge/config.hpp"
+#include "peerbridge/events.hpp"
+
+namespace peerbridge {
+
+/// A Delivery of one of the endpoint's connections.
+struct ConnectionDelivery {
+  ConnectionHandle connection = 0;
+  Delivery delivery;
+};
+
+class Endpoint {
+ public:
+  Endpoint(const Config& config, const FramingConfig& framing);
+  ~Endpoint();
+  Endpoint(const Endpoint&) = delete;
+  Endpoint& operator=(const Endpoint&) = delete;
+  Endpoint(Endpoint&&) = delete;
+  Endpoint& operator=(Endpoint&&) = delete;
+
+  void handle(Input input, Millis now);
+  [[nodiscard]] std::optional<Output> poll();
+  [[nodiscard]] std::optional<Millis> deadline() const;
+
+  /// The framing of a connection that speaks the native protocol, for put(), queue(), hasRoom(), mark(), transferPut();
+  /// null when there is none (unknown handle, not negotiated yet, PeerJS, closed).
+  [[nodiscard]] Framing* framing(ConnectionHandle connection);
+
+  /// See Framing::next(). `channel` receives the channel that a Send is for.
+  [[nodiscard]] Action pump(ConnectionHandle connection, std::uint64_t bufferedAmount, Millis now, ChannelHandle& channel);
+
+  /// One message of a channel. Frames of unknown channels are ignored.
+  void receive(ChannelHandle channel, std::span<const std::byte> frame, Millis now);
+  /// The pieces of messages in the frame given last.
+  [[nodiscard]] std::optional<ConnectionDelivery> delivery();
+
+  /// Connections that are not closed; for tests and leak checks.
+  [[nodiscard]] std::size_t connectionCount() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace peerbridge

@@ -1,0 +1,647 @@
+#include "connection/connection.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace peerbridge {
+
+namespace {
+
+constexpr std::uint32_t kProtocolVersion = 1;
+constexpr std::size_t kMaxRingingCandidates = 64;
+
+/// Exactly one side yields when offers cross, and both compute the same: the smaller id is the polite one.
+bool isPolite(const Connection::Identity& identity) {
+  if (identity.localPeer != identity.peer) return identity.localPeer < identity.peer;
+  return !identity.outgoing;
+}
+
+}  // namespace
+
+Connection::Connection(Identity identity, const Config& config, const FramingConfig& framing, Outbox& outbox, Host& host)
+    : identity_(std::move(identity)),
+      config_(config),
+      framingConfig_(framing),
+      outbox_(outbox),
+      host_(host),
+      phase_(!identity_.outgoing && identity_.kind == ConnectionKind::Media ? Phase::Ringing : Phase::Negotiating),
+      negotiation_(isPolite(identity_), config.candidateBatch) {}
+
+// -- phase ---------------------------------------------------------------------------------------------
+
+bool Connection::enter(Trigger trigger, std::string_view reason) {
+  const std::optional<Phase> next = transition(phase_, trigger);
+  if (!next) return false;
+  const ConnectionState before = publicState(phase_);
+  phase_ = *next;
+  const ConnectionState after = publicState(phase_);
+  if (before != after) outbox_.push(output::ConnectionStateChanged{identity_.handle, after, std::string(reason)});
+  // What ended it is the reason; the handshake that follows is not.
+  if (after == ConnectionState::Closed && closeReason_.empty()) closeReason_ = std::string(reason);
+  return true;
+}
+
+void Connection::fail(Error error, std::string_view reason, Millis now) {
+  if (phase_ == Phase::Closed) return;
+  const bool wasClosing = phase_ == Phase::Closing;
+  if (!wasClosing) outbox_.push(output::ConnectionFailed{identity_.handle, std::move(error)});
+  if (!enter(Trigger::Fail, reason)) return;
+  if (framing_) {
+    framing_->abort(reason);
+    settle(now);
+  }
+  finish(reason);
+}
+
+/// Before: the phase is Closed. Gives back everything and says the last word.
+void Connection::finish(std::string_view reason) {
+  negotiationDeadline_.reset();
+  restartAt_.reset();
+  budgetUntil_.reset();
+  lingerUntil_.reset();
+  ringing_.reset();
+  ringingCandidates_.clear();
+  for (const Op op : std::exchange(ops_, {})) host_.opOwned(op, identity_.handle, false);
+  candidateOps_.clear();
+  dropLink();
+  tellClosed(reason);
+}
+
+void Connection::tellClosed(std::string_view reason) {
+  if (std::exchange(closedTold_, true)) return;
+  outbox_.push(output::ConnectionClosed{identity_.handle, closeReason_.empty() ? std::string(reason) : closeReason_});
+}
+
+Op Connection::issueOp() {
+  const Op op = outbox_.nextOp();
+  ops_.push_back(op);
+  host_.opOwned(op, identity_.handle, true);
+  return op;
+}
+
+void Connection::retireOp(Op op) {
+  std::erase(ops_, op);
+  host_.opOwned(op, identity_.handle, false);
+}
+
+void Connection::createLink() {
+  link_ = outbox_.nextLink();
+  host_.linkOwned(link_, identity_.handle, true);
+  outbox_.push(output::LinkCreate{link_, identity_.handle});
+}
+
+void Connection::dropLink() {
+  if (channel_ != 0) {
+    host_.channelOwned(channel_, identity_.handle, false);
+    channel_ = 0;
+  }
+  channelOpen_ = false;
+  if (framing_ && framing_->attached()) framing_->detach();
+  if (link_ == 0) return;
+  host_.linkOwned(link_, identity_.handle, false);
+  outbox_.push(output::LinkClose{link_});
+  link_ = 0;
+}
+
+// -- the application -----------------------------------------------------------------------------------
+
+void Connection::start(Millis now) {
+  now_ = now;
+  // A peer that is asked for PeerJS only is never told about us, so nothing but PeerJS's protocol can come of it.
+  if (config_.protocol == ProtocolChoice::PeerJs) protocol_ = Protocol::PeerJs;
+  createLink();
+  channel_ = outbox_.nextChannel();
+  host_.channelOwned(channel_, identity_.handle, true);
+  // One in-band channel, as PeerJS expects it; a call's is called "undefined" there. Always ordered: that is never wrong.
+  outbox_.push(output::ChannelCreate{link_, channel_, identity_.kind == ConnectionKind::Media ? "undefined" : identity_.label,
+                                     true, framingConfig_.highWaterBytes / 4});
+  // A call may ring for as long as people let it; its time starts with the ANSWER.
+  if (identity_.kind == ConnectionKind::Data) negotiationDeadline_ = now + config_.negotiationTimeout;
+  negotiation_.need(*this, now);
+}
+
+void Connection::answer(Millis now) {
+  now_ = now;
+  if (!ringing_ || !enter(Trigger::Answer, "answered")) return;
+  SignalMessage offer = std::move(*ringing_);
+  ringing_.reset();
+  negotiationDeadline_ = now + config_.negotiationTimeout;
+  createLink();
+  negotiation_.remoteOffer(std::move(*offer.description), offer.native ? offer.native->negotiation : 0, *this, now);
+  for (CandidateInit& candidate : std::exchange(ringingCandidates_, {})) {
+    negotiation_.remoteCandidate(std::move(candidate), *this);
+  }
+}
+
+void Connection::close(Millis now) {
+  now_ = now;
+  if (phase_ == Phase::Closing || phase_ == Phase::Closed) return;
+  const bool canShake = framing_ && framing_->attached() && channelOpen_;
+  if (!canShake) {
+    sayBye(phase_ == Phase::Ringing ? "rejected" : "closed", now);
+    if (phase_ == Phase::Open || phase_ == Phase::Recovering) {
+      enter(Trigger::LocalClose, "closed by this side");
+      enter(Trigger::Done, "closed by this side");
+    } else {
+      enter(Trigger::LocalClose, "closed by this side");
+    }
+    if (framing_) {
+      framing_->abort("the connection was closed");
+      settle(now);
+    }
+    finish("closed by this side");
+    return;
+  }
+  enter(Trigger::LocalClose, "closed by this side");
+  framing_->close("closed", now);
+}
+
+void Connection::destroy(bool farewell, Millis now) {
+  now_ = now;
+  if (phase_ == Phase::Closed) return;
+  close(now);
+  if (phase_ == Phase::Closed) return;
+  if (farewell) {
+    tellClosed("closed by this side");
+  } else {
+    enter(Trigger::Done, "closed by this side");
+    finish("closed by this side");
+  }
+}
+
+// -- signaling -----------------------------------------------------------------------------------------
+
+SignalMessage Connection::blank(MessageType type) const {
+  SignalMessage message;
+  message.type = type;
+  message.dst = identity_.peer;
+  message.connectionId = identity_.id;
+  message.kind = identity_.kind;
+  // Say that we speak the native protocol until we know that the other side does not.
+  if (config_.protocol != ProtocolChoice::PeerJs && protocol_ != Protocol::PeerJs) {
+    message.native = NativeTag{};
+    message.native->version = kProtocolVersion;
+    message.native->link = 1;
+  }
+  return message;
+}
+
+void Connection::peerSpeaks(const std::optional<NativeTag>& tag) {
+  if (protocol_) return;
+  const bool native = tag && tag->version >= kProtocolVersion && config_.protocol != ProtocolChoice::PeerJs;
+  protocol_ = native ? Protocol::Native : Protocol::PeerJs;
+  negotiation_.setBatching(native);
+  if (native) framing_ = std::make_unique<Framing>(framingConfig_);
+}
+
+void Connection::remoteMessage(SignalMessage message, Millis now) {
+  now_ = now;
+  if (phase_ == Phase::Closed) return;
+  switch (message.type) {
+    case MessageType::Offer: {
+      const bool first = !answered_;
+      if (first) {
+        answered_ = true;
+        peerSpeaks(message.native);
+        if (protocol_ == Protocol::PeerJs && config_.protocol == ProtocolChoice::Native) {
+          fail({ErrorCode::IncompatiblePeer, "peer \"" + identity_.peer + "\" does not speak the native protocol"},
+               "incompatible-peer", now);
+          return;
+        }
+        if (phase_ == Phase::Ringing) {
+          ringing_ = std::move(message);
+          return;
+        }
+        negotiationDeadline_ = now + config_.negotiationTimeout;
+        createLink();
+      } else if (phase_ == Phase::Ringing) {
+        ringing_ = std::move(message);  // a newer offer of the same call
+        return;
+      }
+      negotiation_.remoteOffer(std::move(*message.description), message.native ? message.native->negotiation : 0, *this, now);
+      return;
+    }
+    case MessageType::Answer: {
+      if (phase_ == Phase::Ringing) return;
+      if (!answered_) {
+        answered_ = true;
+        peerSpeaks(message.native);
+        if (protocol_ == Protocol::PeerJs && config_.protocol == ProtocolChoice::Native) {
+          fail({ErrorCode::IncompatiblePeer, "peer \"" + identity_.peer + "\" does not speak the native protocol"},
+               "incompatible-peer", now);
+          return;
+        }
+        negotiationDeadline_ = now + config_.negotiationTimeout;
+      }
+      std::optional<std::uint32_t> counted;
+      if (message.native) counted = message.native->negotiation;
+      negotiation_.remoteAnswer(std::move(*message.description), counted, *this, now);
+      return;
+    }
+    case MessageType::Candidate: {
+      if (message.native && message.native->bye) {
+        peerClosed(*message.native->bye, now);
+        return;
+      }
+      for (CandidateInit& candidate : message.candidates) {
+        if (phase_ == Phase::Ringing) {
+          if (ringingCandidates_.size() < kMaxRingingCandidates) ringingCandidates_.push_back(std::move(candidate));
+        } else {
+          negotiation_.remoteCandidate(std::move(candidate), *this);
+        }
+      }
+      return;
+    }
+    default: return;
+  }
+}
+
+/// The other side said through signaling that it is over; nothing more comes through the channel.
+void Connection::peerClosed(std::string_view reason, Millis now) {
+  if (phase_ == Phase::Closing || phase_ == Phase::Closed) return;
+  if (reason == "rejected") {
+    outbox_.push(output::ConnectionFailed{
+        identity_.handle, {ErrorCode::Rejected, "peer \"" + identity_.peer + "\" did not take the connection"}});
+  }
+  const std::string why = reason == "rejected" ? "rejected" : "closed by the other side";
+  enter(Trigger::PeerClose, why);
+  if (framing_) {
+    framing_->abort(why);
+    settle(now);
+  }
+  if (phase_ == Phase::Closing) enter(Trigger::Done, why);
+  finish(why);
+}
+
+void Connection::peerUnavailable(Millis now) {
+  now_ = now;
+  // A peer whose channel is up is there, whatever the server knows. One that we wait for is not.
+  if (awaitsAnswer() || phase_ == Phase::Recovering) {
+    fail({ErrorCode::PeerUnavailable, "Could not connect to peer " + identity_.peer}, "peer-unavailable", now);
+  }
+}
+
+void Connection::signalExpired(Millis now) {
+  now_ = now;
+  if (phase_ == Phase::Negotiating || phase_ == Phase::Ringing) {
+    fail({ErrorCode::SignalExpired, "the signaling server stayed away too long to reach peer \"" + identity_.peer + "\""},
+         "signal-expired", now);
+  }
+}
+
+void Connection::signalingOpened(Millis now) {
+  now_ = now;
+  if (phase_ == Phase::Recovering) {
+    restartPause_ = config_.restartDelay;
+    tryRestart(now);
+  }
+}
+
+void Connection::sayBye(std::string_view why, Millis now) {
+  if (!answered_ && !identity_.outgoing) return;
+  SignalMessage message = blank(MessageType::Candidate);
+  if (!message.native) return;  // PeerJS has no word for it
+  message.native->bye = std::string(why);
+  CandidateInit end;
+  end.hasMid = true;
+  end.sdpMid = "0";
+  end.hasLineIndex = true;
+  message.candidates.push_back(std::move(end));
+  host_.sendSignal(*this, std::move(message), now);
+}
+
+// -- Negotiation::Sink ---------------------------------------------------------------------------------
+
+Op Connection::setLocalDescription() {
+  const Op op = issueOp();
+  outbox_.push(output::SetLocalDescription{link_, op});
+  return op;
+}
+
+Op Connection::setRemoteDescription(const Description& description) {
+  const Op op = issueOp();
+  outbox_.push(output::SetRemoteDescription{link_, op, description});
+  return op;
+}
+
+Op Connection::readLocalDescription() {
+  const Op op = issueOp();
+  outbox_.push(output::ReadLocalDescription{link_, op});
+  return op;
+}
+
+void Connection::addCandidate(const CandidateInit& candidate) {
+  const Op op = issueOp();
+  candidateOps_.push_back(op);
+  outbox_.push(output::AddCandidate{link_, op, candidate});
+}
+
+void Connection::sendDescription(Description description, std::uint32_t negotiation) {
+  const bool offer = description.type == SdpType::Offer;
+  SignalMessage message = blank(offer ? MessageType::Offer : MessageType::Answer);
+  message.description = std::move(description);
+  if (message.native) message.native->negotiation = negotiation;
+  if (offer) {
+    message.metadata = identity_.metadata;
+    if (identity_.kind == ConnectionKind::Data) {
+      message.label = identity_.label;
+      message.reliable = identity_.reliable;
+      message.serialization = identity_.serialization;
+    }
+  }
+  host_.sendSignal(*this, std::move(message), now_);
+}
+
+void Connection::sendCandidates(std::vector<CandidateInit> candidates) {
+  SignalMessage message = blank(MessageType::Candidate);
+  message.candidates = std::move(candidates);
+  host_.sendSignal(*this, std::move(message), now_);
+}
+
+void Connection::negotiated() {
+  if (identity_.kind == ConnectionKind::Media && enter(Trigger::Up, "answered")) {
+    outbox_.push(output::ConnectionOpened{identity_.handle, protocol_.value_or(Protocol::PeerJs)});
+    if (everConnected_) negotiationDeadline_.reset();
+  }
+}
+
+void Connection::failed(Error error) {
+  // Once open, a renegotiation that fails leaves what was agreed before in place.
+  if (phase_ == Phase::Open || phase_ == Phase::Recovering) {
+    outbox_.push(output::ConnectionFailed{identity_.handle, std::move(error)});
+  } else {
+    fail(std::move(error), "negotiation-failed", now_);
+  }
+}
+
+void Connection::warn(Error error) { outbox_.push(output::Warning{std::move(error)}); }
+
+// -- the browser ---------------------------------------------------------------------------------------
+
+bool Connection::opDone(Op op, const std::optional<Description>& description, Millis now) {
+  now_ = now;
+  retireOp(op);
+  if (std::erase(candidateOps_, op) > 0) return true;
+  return negotiation_.opDone(op, description, *this, now);
+}
+
+bool Connection::opFailed(Op op, const std::string& why, Millis now) {
+  now_ = now;
+  retireOp(op);
+  if (std::erase(candidateOps_, op) > 0) {
+    warn({ErrorCode::BadSignal, "the browser refused a candidate of peer \"" + identity_.peer + "\": " + why});
+    return true;
+  }
+  return negotiation_.opFailed(op, why, *this, now);
+}
+
+void Connection::localCandidate(CandidateInit candidate, Millis now) {
+  now_ = now;
+  negotiation_.localCandidate(std::move(candidate), *this, now);
+}
+
+void Connection::gatheringComplete(Millis now) {
+  now_ = now;
+  negotiation_.gatheringComplete(*this, now);
+}
+
+void Connection::negotiationNeeded(Millis now) {
+  now_ = now;
+  // The first offer is asked for by start(); until it is answered the browser's event tells nothing new. And a second
+  // OFFER makes a PeerJS peer throw the connection away.
+  if (!answered_ || phase_ == Phase::Ringing || phase_ == Phase::Closing || phase_ == Phase::Closed) return;
+  if (protocol_ != Protocol::Native) {
+    warn({ErrorCode::IncompatiblePeer,
+          "peer \"" + identity_.peer + "\" uses PeerJS, which cannot change a connection once it is made"});
+    return;
+  }
+  negotiation_.browserNeeds(*this, now);
+}
+
+void Connection::linkStateChanged(LinkState state, Millis now) {
+  now_ = now;
+  switch (state) {
+    case LinkState::Connected:
+      everConnected_ = true;
+      if (identity_.kind == ConnectionKind::Media && phase_ == Phase::Open) negotiationDeadline_.reset();
+      pathUp("the path is back");
+      return;
+    case LinkState::Disconnected:
+      pathDown("the path does not answer", now);
+      return;
+    case LinkState::Failed:
+      if (phase_ == Phase::Open || phase_ == Phase::Recovering) {
+        if (!everConnected_) {
+          fail({ErrorCode::NegotiationFailed, "no path to peer \"" + identity_.peer +
+                                                  "\" was found: a TURN server would relay where no direct one exists"},
+               "negotiation-failed", now);
+          return;
+        }
+        pathDown("the path failed", now);
+        return;
+      }
+      if (phase_ == Phase::Negotiating) {
+        fail({ErrorCode::NegotiationFailed, "no path to peer \"" + identity_.peer +
+                                                "\" was found: a TURN server would relay where no direct one exists"},
+             "negotiation-failed", now);
+      } else if (phase_ == Phase::Closing && enter(Trigger::Done, "closed")) {
+        finish("closed");
+      }
+      return;
+    case LinkState::Closed:
+    case LinkState::New:
+    case LinkState::Connecting: return;
+  }
+}
+
+void Connection::channelArrived(ChannelHandle channel, Millis now) {
+  now_ = now;
+  // The offerer makes exactly one; whatever else arrives belongs to nobody.
+  if (identity_.outgoing || channel_ != 0 || phase_ == Phase::Closed) {
+    outbox_.push(output::ChannelClose{channel});
+    return;
+  }
+  channel_ = channel;
+  host_.channelOwned(channel_, identity_.handle, true);
+}
+
+void Connection::channelOpened(ChannelHandle channel, std::size_t maxMessageSize, Millis now) {
+  now_ = now;
+  if (channel != channel_ || channelOpen_) return;
+  channelOpen_ = true;
+  maxMessageSize_ = maxMessageSize;
+  openChannel(now);
+}
+
+void Connection::openChannel(Millis now) {
+  if (identity_.kind == ConnectionKind::Data && protocol_ == Protocol::PeerJs) {
+    fail({ErrorCode::IncompatiblePeer,
+          "peer \"" + identity_.peer + "\" uses PeerJS; data connections to PeerJS peers are not supported yet"},
+         "incompatible-peer", now);
+    return;
+  }
+  everConnected_ = true;
+  if (identity_.kind == ConnectionKind::Data) negotiationDeadline_.reset();
+  if (framing_) {
+    outbox_.push(output::ChannelBind{channel_, identity_.handle, framingConfig_.highWaterBytes / 4});
+    framing_->attach(maxMessageSize_, now);
+  }
+  if (identity_.kind == ConnectionKind::Data && enter(Trigger::Up, "the channel is open")) {
+    outbox_.push(output::ConnectionOpened{identity_.handle, protocol_.value_or(Protocol::Native)});
+  }
+}
+
+void Connection::channelClosed(ChannelHandle channel, Millis now) {
+  now_ = now;
+  if (channel != channel_) return;
+  host_.channelOwned(channel_, identity_.handle, false);
+  channel_ = 0;
+  channelOpen_ = false;
+  if (framing_ && framing_->attached()) framing_->detach();
+  switch (phase_) {
+    case Phase::Closing:
+      enter(Trigger::Done, "closed");
+      finish("closed");
+      return;
+    case Phase::Open:
+    case Phase::Recovering:
+      // Only the other side closes a channel without our CLOSE: its page is gone, or its RTCPeerConnection.
+      peerClosed("closed", now);
+      return;
+    case Phase::Negotiating:
+      fail({ErrorCode::NegotiationFailed, "the channel to peer \"" + identity_.peer + "\" closed before it opened"},
+           "negotiation-failed", now);
+      return;
+    case Phase::Ringing:
+    case Phase::Closed: return;
+  }
+}
+
+// -- recovery ------------------------------------------------------------------------------------------
+
+void Connection::pathDown(std::string_view reason, Millis now) {
+  if (enter(Trigger::PathDown, reason)) {
+    budgetUntil_ = now + config_.recoveryBudget;
+    restartPause_ = config_.restartDelay;
+  }
+  if (phase_ == Phase::Recovering) tryRestart(now);
+}
+
+void Connection::pathUp(std::string_view reason) {
+  if (!enter(Trigger::PathUp, reason)) return;
+  budgetUntil_.reset();
+  restartAt_.reset();
+}
+
+void Connection::tryRestart(Millis now) {
+  if (restartAt_ && now < *restartAt_) return;
+  restartAt_ = now + restartPause_;
+  restartPause_ = std::min(restartPause_ * 2, config_.restartMaxDelay);
+  // A PeerJS peer answers a second OFFER by throwing the connection away: there the browser's own ICE has to do.
+  if (protocol_ != Protocol::Native || !negotiation_.settled() || link_ == 0) return;
+  outbox_.push(output::RestartIce{link_});
+}
+
+void Connection::networkChanged(NetworkChange change, Millis now) {
+  now_ = now;
+  if (change == NetworkChange::Offline || phase_ != Phase::Recovering) return;
+  restartPause_ = config_.restartDelay;
+  restartAt_.reset();
+  tryRestart(now);
+}
+
+// -- the clock -----------------------------------------------------------------------------------------
+
+std::optional<Millis> Connection::deadline() const {
+  std::optional<Millis> next;
+  const auto consider = [&next](const std::optional<Millis>& at) {
+    if (at && (!next || *at < *next)) next = at;
+  };
+  if (phase_ == Phase::Closed) return next;
+  consider(negotiation_.deadline());
+  consider(negotiationDeadline_);
+  consider(budgetUntil_);
+  consider(lingerUntil_);
+  if (phase_ == Phase::Recovering) consider(restartAt_);
+  if (framing_) consider(framing_->deadline());
+  return next;
+}
+
+void Connection::timeout(Millis now) {
+  now_ = now;
+  if (phase_ == Phase::Closed) return;
+  if (framing_) framing_->timeout(now);
+  negotiation_.timeout(*this, now);
+  if (lingerUntil_ && now >= *lingerUntil_) {
+    lingerUntil_.reset();
+    if (enter(Trigger::Done, "closed")) finish("closed");
+    return;
+  }
+  if (negotiationDeadline_ && now >= *negotiationDeadline_) {
+    negotiationDeadline_.reset();
+    fail({ErrorCode::Timeout, "peer \"" + identity_.peer + "\" could not be reached in time"}, "timeout", now);
+    return;
+  }
+  if (budgetUntil_ && now >= *budgetUntil_) {
+    budgetUntil_.reset();
+    fail({ErrorCode::ConnectionLost, "the path to peer \"" + identity_.peer + "\" broke and did not come back"},
+         "connection-lost", now);
+    return;
+  }
+  if (phase_ == Phase::Recovering && restartAt_ && now >= *restartAt_) tryRestart(now);
+}
+
+bool Connection::canCarrySignals() const {
+  return framing_ && framing_->attached() && channelOpen_ && phase_ == Phase::Open && !framing_->closing();
+}
+
+void Connection::settle(Millis now) {
+  if (!framing_) return;
+  now_ = now;
+  while (std::optional<FramingEvent> event = framing_->poll()) {
+    using Kind = FramingEvent::Kind;
+    const ConnectionHandle self = identity_.handle;
+    switch (event->kind) {
+      case Kind::Room: outbox_.push(output::Room{self}); break;
+      case Kind::Delivered: outbox_.push(output::Delivered{self, event->marker}); break;
+      case Kind::Signal: host_.signalArrived(*this, std::move(event->text), now); break;
+      case Kind::PeerHello: pathUp("the other side speaks"); break;
+      case Kind::PeerClosing:
+        if (enter(Trigger::PeerClose, "closed by the other side")) {
+          // CLOSED goes out; then the one who closes ends the link. Not for ever, should it be gone.
+          lingerUntil_ = now + framingConfig_.closeTimeout;
+        }
+        break;
+      case Kind::Closed:
+        if (enter(Trigger::Done, "closed")) {
+          finish("closed");
+          return;
+        }
+        break;
+      case Kind::Violation:
+        fail({ErrorCode::ProtocolViolation,
+              "peer \"" + identity_.peer + "\" sent bytes that the protocol forbids: " + event->text},
+             "protocol-violation", now);
+        return;
+      case Kind::TransferOffered:
+        outbox_.push(output::TransferOffered{self, event->transfer, std::move(event->name), std::move(event->mime), event->size});
+        break;
+      case Kind::TransferRead:
+        outbox_.push(output::TransferRead{self, event->transfer, event->offset, event->length});
+        break;
+      case Kind::TransferState:
+        outbox_.push(output::TransferStateChanged{self, event->transfer, static_cast<std::uint8_t>(event->state),
+                                                  std::move(event->text)});
+        break;
+      case Kind::TransferProgress:
+        outbox_.push(output::TransferProgress{self, event->transfer, event->size.value_or(0)});
+        break;
+      case Kind::TransferEnded: outbox_.push(output::TransferEnded{self, event->transfer}); break;
+      case Kind::Pong:
+      case Kind::TransferWritable: break;
+    }
+  }
+  if (phase_ != Phase::Closed && channelOpen_ && framing_->wantsTransmit()) outbox_.push(output::Transmit{identity_.handle});
+}
+
+}  // namespace peerbridge

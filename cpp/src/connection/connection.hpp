@@ -1,0 +1,163 @@
+// One DataConnection or MediaConnection: its phase, its RTCPeerConnection, its frames.
+//
+// Who calls: Endpoint, which finds the connection an input belongs to and afterwards calls settle(). What leaves goes to
+// the Outbox; signaling messages go to the endpoint through Host, which knows the ways to the other peer.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/outbox.hpp"
+#include "connection/negotiation.hpp"
+#include "connection/phase.hpp"
+#include "framing/framing.hpp"
+#include "peerbridge/config.hpp"
+#include "signaling/message.hpp"
+
+namespace peerbridge {
+
+class Connection final : private Negotiation::Sink {
+ public:
+  struct Host {
+    /// Hands `message` to whichever way leads to its dst; queues it while there is none.
+    virtual void sendSignal(const Connection& from, SignalMessage message, Millis now) = 0;
+    /// A signaling message came through this connection.
+    virtual void signalArrived(const Connection& through, std::string text, Millis now) = 0;
+    /// The connection uses this link or channel from now on, or no longer (`mine` false).
+    virtual void linkOwned(LinkHandle link, ConnectionHandle connection, bool mine) = 0;
+    virtual void channelOwned(ChannelHandle channel, ConnectionHandle connection, bool mine) = 0;
+    virtual void opOwned(Op op, ConnectionHandle connection, bool mine) = 0;
+
+   protected:
+    ~Host() = default;
+  };
+
+  struct Identity {
+    ConnectionHandle handle = 0;
+    std::string localPeer;
+    std::string peer;
+    std::string id;  ///< connectionId on the wire
+    ConnectionKind kind = ConnectionKind::Data;
+    bool outgoing = true;
+    std::string label;
+    std::optional<std::string> metadata;
+    std::string serialization;
+    bool reliable = false;
+  };
+
+  Connection(Identity identity, const Config& config, const FramingConfig& framing, Outbox& outbox, Host& host);
+
+  // -- the application -------------------------------------------------------------------------------
+  void start(Millis now);  ///< outgoing: make the offer
+  void answer(Millis now);
+  void close(Millis now);
+  /// The endpoint goes away. `farewell`: the goodbye frame may still be sent; otherwise everything ends now.
+  void destroy(bool farewell, Millis now);
+
+  // -- signaling -------------------------------------------------------------------------------------
+  void remoteMessage(SignalMessage message, Millis now);
+  /// The server says that the other peer is not there.
+  void peerUnavailable(Millis now);
+  /// A message of this connection waited too long for the server.
+  void signalExpired(Millis now);
+  /// The server is back: a recovery that waited for it goes on.
+  void signalingOpened(Millis now);
+
+  // -- the browser -----------------------------------------------------------------------------------
+  bool opDone(Op op, const std::optional<Description>& description, Millis now);
+  bool opFailed(Op op, const std::string& why, Millis now);
+  void localCandidate(CandidateInit candidate, Millis now);
+  void gatheringComplete(Millis now);
+  void negotiationNeeded(Millis now);
+  void linkStateChanged(LinkState state, Millis now);
+  void channelArrived(ChannelHandle channel, Millis now);
+  void channelOpened(ChannelHandle channel, std::size_t maxMessageSize, Millis now);
+  void channelClosed(ChannelHandle channel, Millis now);
+  void networkChanged(NetworkChange change, Millis now);
+
+  // -- the clock -------------------------------------------------------------------------------------
+  [[nodiscard]] std::optional<Millis> deadline() const;
+  void timeout(Millis now);
+  /// After every call: turns what the framing layer has to say into outputs.
+  void settle(Millis now);
+
+  [[nodiscard]] Phase phase() const { return phase_; }
+  [[nodiscard]] bool finished() const { return phase_ == Phase::Closed; }
+  [[nodiscard]] const Identity& identity() const { return identity_; }
+  [[nodiscard]] LinkHandle link() const { return link_; }
+  [[nodiscard]] ChannelHandle channel() const { return channel_; }
+  /// The native protocol runs, on a channel that is up: other connections' signals can ride along.
+  [[nodiscard]] bool canCarrySignals() const;
+  /// Null while the protocol is unknown or not ours.
+  [[nodiscard]] Framing* framing() { return framing_.get(); }
+  [[nodiscard]] const Framing* framing() const { return framing_.get(); }
+  /// An OFFER went out and nothing came back yet.
+  [[nodiscard]] bool awaitsAnswer() const { return identity_.outgoing && !answered_ && phase_ == Phase::Negotiating; }
+
+ private:
+  // Negotiation::Sink
+  Op setLocalDescription() override;
+  Op setRemoteDescription(const Description& description) override;
+  Op readLocalDescription() override;
+  void addCandidate(const CandidateInit& candidate) override;
+  void sendDescription(Description description, std::uint32_t negotiation) override;
+  void sendCandidates(std::vector<CandidateInit> candidates) override;
+  void negotiated() override;
+  void failed(Error error) override;
+  void warn(Error error) override;
+
+  bool enter(Trigger trigger, std::string_view reason);
+  void fail(Error error, std::string_view reason, Millis now);
+  void finish(std::string_view reason);
+  void tellClosed(std::string_view reason);
+  [[nodiscard]] Op issueOp();
+  void retireOp(Op op);
+  void createLink();
+  void dropLink();
+  void peerSpeaks(const std::optional<NativeTag>& tag);
+  void openChannel(Millis now);
+  void pathDown(std::string_view reason, Millis now);
+  void pathUp(std::string_view reason);
+  void tryRestart(Millis now);
+  void sayBye(std::string_view why, Millis now);
+  void peerClosed(std::string_view reason, Millis now);
+  [[nodiscard]] SignalMessage blank(MessageType type) const;
+
+  Identity identity_;
+  const Config& config_;
+  FramingConfig framingConfig_;
+  Outbox& outbox_;
+  Host& host_;
+
+  Phase phase_;
+  Negotiation negotiation_;
+  std::unique_ptr<Framing> framing_;
+  std::optional<Protocol> protocol_;
+
+  LinkHandle link_ = 0;
+  ChannelHandle channel_ = 0;
+  bool channelOpen_ = false;
+  std::size_t maxMessageSize_ = 65'536;
+  bool answered_ = false;         ///< the other side's first description is known
+  bool everConnected_ = false;    ///< the link was connected once
+  bool closedTold_ = false;       ///< ConnectionClosed went out
+  std::string closeReason_;
+  std::vector<Op> ops_;           ///< under way in the browser
+  std::vector<Op> candidateOps_;  ///< those of them whose failure is only a warning
+
+  std::optional<SignalMessage> ringing_;  ///< the OFFER of a call that was not answered yet
+  std::vector<CandidateInit> ringingCandidates_;
+
+  std::optional<Millis> negotiationDeadline_;
+  std::optional<Millis> restartAt_;
+  std::optional<Millis> budgetUntil_;
+  std::optional<Millis> lingerUntil_;
+  Millis restartPause_ = 0;
+  Millis now_ = 0;  ///< of the call under way, for the Sink methods
+};
+
+}  // namespace peerbridge

@@ -1,0 +1,609 @@
+// Routes inputs to the parts; the only file that knows them all.
+
+#include "peerbridge/endpoint.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/outbox.hpp"
+#include "connection/connection.hpp"
+#include "signaling/message.hpp"
+#include "signaling/queue.hpp"
+#include "signaling/session.hpp"
+
+namespace peerbridge {
+
+namespace {
+
+// Candidates that overtook their OFFER: enough for some calls at once, and no more than a liar may cost us.
+constexpr std::size_t kMaxOrphans = 64;
+
+}  // namespace
+
+struct Endpoint::State final : Connection::Host {
+  struct Entry {
+    explicit Entry(std::unique_ptr<Connection> owned) : connection(std::move(owned)) {}
+    std::unique_ptr<Connection> connection;
+    std::optional<Millis> armed;  ///< the deadline that stands in `timers` for it
+  };
+  struct Timer {
+    Millis at;
+    ConnectionHandle connection;
+  };
+  struct Orphan {
+    SignalMessage message;
+    Millis expires;
+  };
+
+  State(const Config& givenConfig, const FramingConfig& givenFraming)
+      : config(givenConfig), framingConfig(givenFraming), session(config, outbox) {}
+
+  const Config config;
+  const FramingConfig framingConfig;
+  Outbox outbox;
+  Session session;
+  SignalQueue queue;
+
+  std::unordered_map<ConnectionHandle, Entry> connections;
+  std::unordered_map<LinkHandle, ConnectionHandle> links;
+  std::unordered_map<ChannelHandle, ConnectionHandle> channels;
+  std::unordered_map<Op, ConnectionHandle> ops;
+  std::unordered_map<std::string, ConnectionHandle> byName;  ///< peer + '\n' + connectionId
+  std::unordered_map<std::string, std::vector<ConnectionHandle>> byPeer;
+  std::vector<Timer> timers;                                 ///< a heap; entries that no longer match `armed` are stale
+  std::deque<Orphan> orphans;
+  std::vector<std::pair<ConnectionHandle, std::string>> arrived;  ///< signals that came in-band, not dispatched yet
+  ConnectionHandle deliveringFrom = 0;  ///< whose frame's pieces are being taken
+  Millis deliveringAt = 0;
+  bool destroying = false;
+  bool disposed = false;
+
+  // -- finding ---------------------------------------------------------------------------------------
+
+  Connection* find(ConnectionHandle handle) {
+    const auto it = connections.find(handle);
+    return it == connections.end() ? nullptr : it->second.connection.get();
+  }
+  Connection* byLink(LinkHandle link) {
+    const auto it = links.find(link);
+    return it == links.end() ? nullptr : find(it->second);
+  }
+  Connection* byChannel(ChannelHandle channel) {
+    const auto it = channels.find(channel);
+    return it == channels.end() ? nullptr : find(it->second);
+  }
+  static std::string name(const std::string& peer, const std::string& connectionId) { return peer + '\n' + connectionId; }
+  Connection* byIdentity(const std::string& peer, const std::string& connectionId) {
+    const auto it = byName.find(name(peer, connectionId));
+    return it == byName.end() ? nullptr : find(it->second);
+  }
+
+  /// A copy: what is done with them may end some.
+  std::vector<ConnectionHandle> with(const std::string& peer) {
+    const auto it = byPeer.find(peer);
+    return it == byPeer.end() ? std::vector<ConnectionHandle>{} : it->second;
+  }
+
+  // -- Connection::Host ------------------------------------------------------------------------------
+
+  void linkOwned(LinkHandle link, ConnectionHandle connection, bool mine) override {
+    if (mine) {
+      links[link] = connection;
+    } else {
+      links.erase(link);
+    }
+  }
+  void channelOwned(ChannelHandle channel, ConnectionHandle connection, bool mine) override {
+    if (mine) {
+      channels[channel] = connection;
+    } else {
+      channels.erase(channel);
+    }
+  }
+  void opOwned(Op op, ConnectionHandle connection, bool mine) override {
+    if (mine) {
+      ops[op] = connection;
+    } else {
+      ops.erase(op);
+    }
+  }
+  void sendSignal(const Connection& from, SignalMessage message, Millis now) override {
+    if (session.isOpen()) {
+      sendNow(std::move(message), from.identity().handle);
+      return;
+    }
+    // Without the server, any open connection to the same peer leads there.
+    for (const ConnectionHandle handle : with(message.dst)) {
+      Connection& carrier = *find(handle);
+      if (!carrier.canCarrySignals()) continue;
+      if (carrier.framing()->signal(serializeSignal(message))) {
+        if (&carrier != &from) touched.push_back(handle);
+        return;
+      }
+    }
+    if (!session.mayOpen()) return;  // after disconnect() there is no way, and none to wait for
+    if (!queue.push(from.identity().handle, std::move(message), now + config.signalExpiry)) {
+      outbox.push(output::Warning{{ErrorCode::SignalTooLarge, "too many signaling messages wait for the server; one was dropped"}});
+    }
+  }
+  void signalArrived(const Connection& through, std::string text, Millis) override {
+    arrived.emplace_back(through.identity().handle, std::move(text));
+  }
+
+  void sendNow(SignalMessage message, ConnectionHandle from) {
+    std::string text = serializeSignal(message);
+    if (text.size() > kMaxSignalBytes) {
+      outbox.push(output::ConnectionFailed{
+          from, {ErrorCode::SignalTooLarge, "a signaling message above 256 KiB was not sent: put less into the metadata"}});
+      return;
+    }
+    session.send(std::move(text));
+  }
+
+  // -- after every change ----------------------------------------------------------------------------
+
+  std::vector<ConnectionHandle> touched;
+
+  /// Settles a connection that was told something, and forgets it when it is over.
+  void settle(ConnectionHandle handle, Millis now) {
+    Connection* connection = find(handle);
+    if (connection == nullptr) return;
+    connection->settle(now);
+    if (connection->finished()) {
+      forget(handle);
+      return;
+    }
+    arm(handle, *connection);
+  }
+
+  void forget(ConnectionHandle handle) {
+    const Connection* connection = find(handle);
+    if (connection == nullptr) return;
+    const std::string& peer = connection->identity().peer;
+    byName.erase(name(peer, connection->identity().id));
+    std::vector<ConnectionHandle>& same = byPeer[peer];
+    std::erase(same, handle);
+    if (same.empty()) byPeer.erase(peer);
+    queue.drop(handle);
+    connections.erase(handle);
+  }
+
+  void arm(ConnectionHandle handle, const Connection& connection) {
+    Entry& entry = connections.find(handle)->second;
+    const std::optional<Millis> next = connection.deadline();
+    if (next == entry.armed) return;
+    entry.armed = next;
+    if (!next) return;
+    timers.push_back({*next, handle});
+    std::push_heap(timers.begin(), timers.end(), later);
+  }
+
+  static bool later(const Timer& a, const Timer& b) {
+    return a.at != b.at ? a.at > b.at : a.connection > b.connection;
+  }
+
+  [[nodiscard]] bool stale(const Timer& timer) const {
+    const auto it = connections.find(timer.connection);
+    return it == connections.end() || it->second.armed != timer.at;
+  }
+
+  void popTimer() {
+    std::pop_heap(timers.begin(), timers.end(), later);
+    timers.pop_back();
+  }
+
+  /// Everything that follows from what was just handled, until nothing more follows.
+  void drain(Millis now) {
+    while (!touched.empty() || !arrived.empty()) {
+      while (!touched.empty()) {
+        const ConnectionHandle handle = touched.back();
+        touched.pop_back();
+        settle(handle, now);
+      }
+      std::vector<std::pair<ConnectionHandle, std::string>> signals = std::exchange(arrived, {});
+      for (auto& [through, text] : signals) {
+        const Connection* carrier = find(through);
+        if (carrier != nullptr) relayed(text, carrier->identity().peer, now);
+      }
+    }
+    while (!timers.empty() && stale(timers.front())) popTimer();
+    disposeIfDone();
+  }
+
+  void disposeIfDone() {
+    if (destroying && !disposed && connections.empty()) {
+      disposed = true;
+      outbox.push(output::Dispose{});
+    }
+  }
+
+  // -- signaling -------------------------------------------------------------------------------------
+
+  void apply(Session::Effect effect, Millis now) {
+    switch (effect) {
+      case Session::Effect::None: return;
+      case Session::Effect::Opened:
+        while (std::optional<SignalQueue::Entry> next = queue.take()) sendNow(std::move(next->message), next->connection);
+        for (auto& [handle, entry] : connections) {
+          entry.connection->signalingOpened(now);
+          touched.push_back(handle);
+        }
+        return;
+      case Session::Effect::Dead: destroy(true, now); return;
+    }
+  }
+
+  void serverSaid(const std::string& text, Millis now) {
+    Result<SignalMessage> parsed = parseSignal(text);
+    if (!parsed) {
+      outbox.push(output::Warning{parsed.error()});
+      return;
+    }
+    SignalMessage& message = parsed.value();
+    switch (message.type) {
+      case MessageType::Open:
+      case MessageType::Error:
+      case MessageType::IdTaken:
+      case MessageType::InvalidKey: apply(session.message(message, now), now); return;
+      case MessageType::Heartbeat: return;
+      case MessageType::Offer:
+      case MessageType::Answer:
+      case MessageType::Candidate:
+      case MessageType::Leave:
+      case MessageType::Expire:
+        apply(session.heard(now), now);
+        dispatch(std::move(message), now);
+        return;
+    }
+  }
+
+  /// A signal that came through a connection to `peer`: nobody else can have written it, whatever its src says.
+  void relayed(const std::string& text, const std::string& peer, Millis now) {
+    Result<SignalMessage> parsed = parseSignal(text);
+    if (!parsed) {
+      outbox.push(output::Warning{parsed.error()});
+      return;
+    }
+    SignalMessage& message = parsed.value();
+    const bool aboutConnections = message.type == MessageType::Offer || message.type == MessageType::Answer ||
+                                  message.type == MessageType::Candidate;
+    if (!aboutConnections) return;
+    message.src = peer;
+    dispatch(std::move(message), now);
+  }
+
+  void dispatch(SignalMessage message, Millis now) {
+    if (destroying) return;
+    switch (message.type) {
+      case MessageType::Offer:
+      case MessageType::Answer:
+      case MessageType::Candidate: break;
+      case MessageType::Expire: expire(message.src, now); return;
+      case MessageType::Leave: leave(message.src, now); return;
+      default: return;
+    }
+    if (message.src.empty()) {
+      outbox.push(output::Warning{{ErrorCode::BadSignal, "a signaling message without src was dropped"}});
+      return;
+    }
+    if (Connection* known = byIdentity(message.src, message.connectionId)) {
+      touched.push_back(known->identity().handle);
+      known->remoteMessage(std::move(message), now);
+      return;
+    }
+    if (message.type == MessageType::Offer) {
+      incoming(std::move(message), now);
+      return;
+    }
+    // Polling and clusters reorder: it may be early. Or it belongs to a connection that is over: then it expires.
+    while (!orphans.empty() && (orphans.front().expires <= now || orphans.size() >= kMaxOrphans)) orphans.pop_front();
+    if (message.type == MessageType::Candidate) orphans.push_back({std::move(message), now + config.orphanExpiry});
+  }
+
+  void incoming(SignalMessage offer, Millis now) {
+    if (connections.size() >= config.maxConnections || with(offer.src).size() >= config.maxConnectionsPerPeer) {
+      outbox.push(output::Warning{{ErrorCode::BadSignal, "peer \"" + offer.src + "\" asked for more connections than are allowed"}});
+      return;
+    }
+    // A caller may hang up before its OFFER was delivered.
+    for (const Orphan& orphan : orphans) {
+      if (orphan.expires > now && orphan.message.src == offer.src && orphan.message.connectionId == offer.connectionId &&
+          orphan.message.native && orphan.message.native->bye) {
+        return;
+      }
+    }
+    Connection::Identity identity;
+    identity.handle = outbox.nextConnection();
+    identity.localPeer = session.id();
+    identity.peer = offer.src;
+    identity.id = offer.connectionId;
+    identity.kind = offer.kind;
+    identity.outgoing = false;
+    identity.label = offer.label.value_or(offer.connectionId);
+    identity.metadata = offer.metadata;
+    identity.serialization = offer.serialization.value_or("binary");
+    identity.reliable = offer.reliable.value_or(false);
+    const bool native = offer.native.has_value() && config.protocol != ProtocolChoice::PeerJs;
+    outbox.push(output::ConnectionIncoming{identity.handle, identity.peer, identity.id, identity.kind, identity.label,
+                                           identity.metadata, identity.serialization, identity.reliable,
+                                           native ? Protocol::Native : Protocol::PeerJs});
+    Connection& connection = add(std::move(identity));
+    const std::string src = offer.src;
+    const std::string connectionId = offer.connectionId;
+    connection.remoteMessage(std::move(offer), now);
+    for (auto it = orphans.begin(); it != orphans.end();) {
+      if (it->message.src == src && it->message.connectionId == connectionId) {
+        if (it->expires > now) connection.remoteMessage(std::move(it->message), now);
+        it = orphans.erase(it);
+      } else {
+        ++it;
+      }
+    }
+  }
+
+  Connection& add(Connection::Identity identity) {
+    const ConnectionHandle handle = identity.handle;
+    byName[name(identity.peer, identity.id)] = handle;
+    byPeer[identity.peer].push_back(handle);
+    auto [it, isNew] = connections.emplace(
+        handle, Entry(std::make_unique<Connection>(std::move(identity), config, framingConfig, outbox, *this)));
+    touched.push_back(handle);
+    return *it->second.connection;
+  }
+
+  void expire(const std::string& peer, Millis now) {
+    bool waited = false;
+    for (const ConnectionHandle handle : with(peer)) {
+      Connection& connection = *find(handle);
+      const Phase before = connection.phase();
+      connection.peerUnavailable(now);
+      waited = waited || connection.phase() != before;
+      touched.push_back(handle);
+    }
+    if (waited) {
+      outbox.push(output::PeerFailed{{ErrorCode::PeerUnavailable, "Could not connect to peer " + peer}});
+    }
+  }
+
+  void leave(const std::string& peer, Millis now) {
+    for (const ConnectionHandle handle : with(peer)) {
+      find(handle)->peerUnavailable(now);
+      touched.push_back(handle);
+    }
+  }
+
+  // -- inputs ----------------------------------------------------------------------------------------
+
+  void connect(input::Connect& wish, Millis now) {
+    if (wish.connection % 2 == 0 || connections.contains(wish.connection)) return;
+    Connection::Identity identity;
+    identity.handle = wish.connection;
+    identity.localPeer = session.id();
+    identity.peer = std::move(wish.peer);
+    identity.id = std::move(wish.connectionId);
+    identity.kind = wish.kind;
+    identity.label = std::move(wish.label);
+    identity.metadata = std::move(wish.metadata);
+    identity.serialization = std::move(wish.serialization);
+    identity.reliable = wish.reliable;
+
+    std::optional<Error> refused;
+    if (destroying) {
+      refused = Error{ErrorCode::Disconnected, "the peer is destroyed: make a new one"};
+    } else if (!isValidId(identity.peer)) {
+      refused = Error{ErrorCode::InvalidId, "\"" + identity.peer + "\" is not the id of a peer"};
+    } else if (byIdentity(identity.peer, identity.id) != nullptr) {
+      refused = Error{ErrorCode::InvalidArgument, "a connection with this connectionId exists already"};
+    } else if (identity.metadata && identity.metadata->size() > kMaxSignalBytes / 2) {
+      refused = Error{ErrorCode::SignalTooLarge, "metadata above 128 KiB does not fit into signaling: send it as a message"};
+    }
+    if (refused) {
+      const ConnectionHandle handle = identity.handle;
+      outbox.push(output::ConnectionFailed{handle, *refused});
+      outbox.push(output::ConnectionStateChanged{handle, ConnectionState::Closed, std::string(errorName(refused->code))});
+      outbox.push(output::ConnectionClosed{handle, std::string(errorName(refused->code))});
+      return;
+    }
+    add(std::move(identity)).start(now);
+  }
+
+  void destroy(bool farewell, Millis now) {
+    if (destroying) return;
+    destroying = true;
+    for (auto& [handle, entry] : connections) {
+      entry.connection->destroy(farewell, now);
+      touched.push_back(handle);
+    }
+    session.destroy();
+    outbox.push(output::PeerClosed{});
+  }
+
+  void timeout(Millis now) {
+    apply(session.timeout(now), now);
+    for (const ConnectionHandle handle : queue.expire(now)) {
+      if (Connection* connection = find(handle)) {
+        connection->signalExpired(now);
+        touched.push_back(handle);
+      }
+    }
+    while (!timers.empty() && timers.front().at <= now) {
+      const Timer timer = timers.front();
+      const bool dead = stale(timer);
+      popTimer();
+      if (dead) continue;
+      Entry& entry = connections.find(timer.connection)->second;
+      entry.armed.reset();
+      entry.connection->timeout(now);
+      touched.push_back(timer.connection);
+    }
+  }
+
+  void transfer(const input::TransferAction& wish) {
+    Connection* connection = find(wish.connection);
+    Framing* framing = connection == nullptr ? nullptr : connection->framing();
+    if (framing == nullptr) return;
+    touched.push_back(wish.connection);
+    using input::TransferVerb;
+    switch (wish.verb) {
+      case TransferVerb::Accept: framing->accept(wish.transfer); return;
+      case TransferVerb::Reject: framing->reject(wish.transfer, wish.reason); return;
+      case TransferVerb::Pause: framing->pause(wish.transfer); return;
+      case TransferVerb::Resume: framing->resume(wish.transfer); return;
+      case TransferVerb::Cancel: framing->cancel(wish.transfer, wish.reason); return;
+      case TransferVerb::End: framing->transferEnd(wish.transfer); return;
+      case TransferVerb::Consumed: framing->transferConsumed(wish.transfer, wish.length); return;
+      case TransferVerb::Complete: framing->transferComplete(wish.transfer); return;
+    }
+  }
+
+  template <class Call>
+  void onConnection(Connection* connection, Call call) {
+    if (connection == nullptr) return;
+    touched.push_back(connection->identity().handle);
+    call(*connection);
+  }
+
+  Connection* byOp(Op op) {
+    const auto it = ops.find(op);
+    return it == ops.end() ? nullptr : find(it->second);
+  }
+
+  void handle(Input& input, Millis now) {
+    std::visit([this, now](auto& what) { on(what, now); }, input);
+  }
+
+  void on(input::Start& in, Millis now) { apply(session.start(std::move(in.id), std::move(in.token), now), now); }
+  void on(input::Connect& in, Millis now) { connect(in, now); }
+  void on(input::Answer& in, Millis now) {
+    onConnection(find(in.connection), [now](Connection& connection) { connection.answer(now); });
+  }
+  void on(input::Close& in, Millis now) {
+    onConnection(find(in.connection), [now](Connection& connection) { connection.close(now); });
+  }
+  void on(input::Disconnect&, Millis) { session.disconnect(); }
+  void on(input::Reconnect&, Millis now) { session.reconnect(now); }
+  void on(input::Destroy&, Millis now) { destroy(true, now); }
+  void on(input::IdAssigned& in, Millis now) { apply(session.idAssigned(in.op, std::move(in.id), now), now); }
+  void on(input::IdFailed& in, Millis now) { apply(session.idFailed(in.op, in.message), now); }
+  void on(input::SignalingOpened& in, Millis now) { apply(session.transportOpened(in.transport, now), now); }
+  void on(input::SignalingMessage& in, Millis now) {
+    if (session.owns(in.transport)) serverSaid(in.text, now);
+  }
+  void on(input::SignalingClosed& in, Millis now) { apply(session.transportClosed(in.transport, in.message, now), now); }
+  void on(input::OpDone& in, Millis now) {
+    onConnection(byOp(in.op), [&in, now](Connection& c) { c.opDone(in.op, in.description, now); });
+  }
+  void on(input::OpFailed& in, Millis now) {
+    const std::string why = in.name.empty() ? in.message : in.name + ": " + in.message;
+    onConnection(byOp(in.op), [&in, &why, now](Connection& c) { c.opFailed(in.op, why, now); });
+  }
+  void on(input::LocalCandidate& in, Millis now) {
+    onConnection(byLink(in.link), [&in, now](Connection& c) { c.localCandidate(std::move(in.candidate), now); });
+  }
+  void on(input::GatheringComplete& in, Millis now) {
+    onConnection(byLink(in.link), [now](Connection& c) { c.gatheringComplete(now); });
+  }
+  void on(input::NegotiationNeeded& in, Millis now) {
+    onConnection(byLink(in.link), [now](Connection& c) { c.negotiationNeeded(now); });
+  }
+  void on(input::LinkStateChanged& in, Millis now) {
+    onConnection(byLink(in.link), [&in, now](Connection& c) { c.linkStateChanged(in.state, now); });
+  }
+  void on(input::ChannelArrived& in, Millis now) {
+    onConnection(byLink(in.link), [&in, now](Connection& c) { c.channelArrived(in.channel, now); });
+  }
+  void on(input::ChannelOpened& in, Millis now) {
+    onConnection(byChannel(in.channel), [&in, now](Connection& c) { c.channelOpened(in.channel, in.maxMessageSize, now); });
+  }
+  void on(input::ChannelClosed& in, Millis now) {
+    onConnection(byChannel(in.channel), [&in, now](Connection& c) { c.channelClosed(in.channel, now); });
+  }
+  void on(input::TransferOffer& in, Millis) {
+    onConnection(find(in.connection), [this, &in](Connection& c) {
+      const bool offered = c.framing() != nullptr &&
+                           c.framing()->offer(in.transfer, std::move(in.name), std::move(in.mime), in.size);
+      if (!offered) {
+        outbox.push(output::TransferStateChanged{in.connection, in.transfer, static_cast<std::uint8_t>(TransferState::Failed),
+                                                 "the connection is not open"});
+      }
+    });
+  }
+  void on(input::TransferAction& in, Millis) { transfer(in); }
+  void on(input::Network& in, Millis now) {
+    apply(session.network(in.change, now), now);
+    for (auto& [handle, entry] : connections) {
+      entry.connection->networkChanged(in.change, now);
+      touched.push_back(handle);
+    }
+  }
+  void on(input::PageHide&, Millis now) {
+    for (auto& [handle, entry] : connections) {
+      entry.connection->close(now);
+      touched.push_back(handle);
+    }
+  }
+  void on(input::Timeout&, Millis now) { timeout(now); }
+};
+
+Endpoint::Endpoint(const Config& config, const FramingConfig& framing) : state_(std::make_unique<State>(config, framing)) {}
+Endpoint::~Endpoint() = default;
+
+void Endpoint::handle(Input input, Millis now) {
+  state_->handle(input, now);
+  state_->drain(now);
+}
+
+std::optional<Output> Endpoint::poll() { return state_->outbox.pop(); }
+
+std::optional<Millis> Endpoint::deadline() const {
+  std::optional<Millis> next = state_->session.deadline();
+  const auto consider = [&next](const std::optional<Millis>& at) {
+    if (at && (!next || *at < *next)) next = at;
+  };
+  consider(state_->queue.deadline());
+  if (!state_->timers.empty()) consider(state_->timers.front().at);
+  return next;
+}
+
+Framing* Endpoint::framing(ConnectionHandle handle) {
+  Connection* connection = state_->find(handle);
+  return connection == nullptr || connection->finished() ? nullptr : connection->framing();
+}
+
+Action Endpoint::pump(ConnectionHandle handle, std::uint64_t bufferedAmount, Millis now, ChannelHandle& channel) {
+  Connection* connection = state_->find(handle);
+  if (connection == nullptr || connection->framing() == nullptr || connection->channel() == 0) return {};
+  channel = connection->channel();
+  const Action action = connection->framing()->next(bufferedAmount, now);
+  if (action.kind == ActionKind::Wait) state_->arm(handle, *connection);
+  return action;
+}
+
+void Endpoint::receive(ChannelHandle channel, std::span<const std::byte> frame, Millis now) {
+  Connection* connection = state_->byChannel(channel);
+  if (connection == nullptr || connection->framing() == nullptr) return;
+  const ConnectionHandle handle = connection->identity().handle;
+  // What the frame means beyond its messages comes to light once its pieces are taken: see delivery().
+  state_->deliveringFrom = handle;
+  state_->deliveringAt = now;
+  connection->framing()->receive(frame, now);
+}
+
+std::optional<ConnectionDelivery> Endpoint::delivery() {
+  const ConnectionHandle handle = state_->deliveringFrom;
+  Connection* connection = handle == 0 ? nullptr : state_->find(handle);
+  if (connection == nullptr) return std::nullopt;
+  if (std::optional<Delivery> piece = connection->framing()->delivery()) return ConnectionDelivery{handle, *piece};
+  state_->deliveringFrom = 0;
+  state_->touched.push_back(handle);
+  state_->drain(state_->deliveringAt);
+  return std::nullopt;
+}
+
+std::size_t Endpoint::connectionCount() const { return state_->connections.size(); }
+
+}  // namespace peerbridge

@@ -1,0 +1,241 @@
+#include "signaling/session.hpp"
+
+#include <utility>
+
+namespace peerbridge {
+
+namespace {
+
+bool isAlphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
+
+constexpr std::size_t kMaxIdLength = 256;
+
+}  // namespace
+
+bool isValidId(std::string_view id) {
+  if (id.empty() || id.size() > kMaxIdLength) return false;
+  bool separator = true;  // none may lead, follow another, or trail
+  for (const char c : id) {
+    if (isAlphanumeric(c)) {
+      separator = false;
+    } else if ((c == ' ' || c == '-' || c == '_') && !separator) {
+      separator = true;
+    } else {
+      return false;
+    }
+  }
+  return !separator;
+}
+
+Session::Session(const Config& config, Outbox& outbox)
+    : config_(config), outbox_(outbox), backoff_(config.reconnectDelay, config.reconnectMaxDelay, config.seed) {}
+
+Session::Effect Session::start(std::optional<std::string> id, std::string token, Millis now) {
+  if (state_ != State::Idle) return Effect::None;
+  token_ = std::move(token);
+  if (id && !isValidId(*id)) {
+    return abort({ErrorCode::InvalidId, "ID \"" + *id +
+                                            "\" is invalid: use letters and digits, with single spaces, hyphens or "
+                                            "underscores between them"});
+  }
+  publish(PeerState::Connecting, "start");
+  if (id) {
+    id_ = std::move(*id);
+    connect(now);
+  } else {
+    state_ = State::AskingId;
+    idOp_ = outbox_.nextOp();
+    deadline_ = now + config_.connectTimeout;
+    outbox_.push(output::RequestId{idOp_});
+  }
+  return Effect::None;
+}
+
+Session::Effect Session::idAssigned(Op op, std::string id, Millis now) {
+  if (state_ != State::AskingId || op != idOp_) return Effect::None;
+  if (!isValidId(id)) return abort({ErrorCode::ServerError, "the signaling server assigned an id that is not one"});
+  id_ = std::move(id);
+  connect(now);
+  return Effect::None;
+}
+
+Session::Effect Session::idFailed(Op op, const std::string& message) {
+  if (state_ != State::AskingId || op != idOp_) return Effect::None;
+  return abort({ErrorCode::ServerError, "Could not get an ID from the server: " + message});
+}
+
+void Session::connect(Millis now) {
+  state_ = State::Connecting;
+  transport_ = outbox_.nextTransport();
+  deadline_ = now + config_.connectTimeout;
+  outbox_.push(output::SignalingConnect{transport_, id_, token_});
+}
+
+Session::Effect Session::transportOpened(std::uint32_t transport, Millis now) {
+  if (!owns(transport) || state_ != State::Connecting) return Effect::None;
+  state_ = State::Registering;
+  deadline_ = now + (everOpened_ ? config_.openTimeout : config_.registerTimeout);
+  return Effect::None;
+}
+
+Session::Effect Session::open(Millis now) {
+  state_ = State::Open;
+  attempts_ = 0;
+  backoff_.reset();
+  everOpened_ = true;
+  announcedLoss_ = false;
+  deadline_ = now + config_.heartbeatInterval;
+  publish(PeerState::Open, "the server took the registration");
+  outbox_.push(output::PeerOpened{id_});
+  return Effect::Opened;
+}
+
+Session::Effect Session::message(const SignalMessage& message, Millis now) {
+  switch (message.type) {
+    case MessageType::Open:
+      return state_ == State::Registering || state_ == State::Connecting ? open(now) : Effect::None;
+    case MessageType::IdTaken:
+      // On a comeback the server may not have noticed yet that the old socket is gone: that passes.
+      return lost({ErrorCode::UnavailableId, "ID \"" + id_ + "\" is taken: choose another one"}, now);
+    case MessageType::InvalidKey:
+      return lost({ErrorCode::InvalidKey, "the signaling server does not know this API key"}, now);
+    case MessageType::Error:
+      return lost({ErrorCode::ServerError, message.text.empty() ? "the signaling server reported an error" : message.text},
+                  now);
+    default: return Effect::None;
+  }
+}
+
+Session::Effect Session::heard(Millis now) {
+  return state_ == State::Registering && everOpened_ ? open(now) : Effect::None;
+}
+
+Session::Effect Session::transportClosed(std::uint32_t transport, const std::string& message, Millis now) {
+  if (!owns(transport)) return Effect::None;
+  transport_ = 0;
+  return lost({ErrorCode::Network, everOpened_ ? "Lost connection to server: " + message
+                                               : "Could not connect to the signaling server: " + message},
+              now);
+}
+
+Session::Effect Session::lost(Error error, Millis now) {
+  if (state_ == State::Left || state_ == State::Ended || state_ == State::Waiting) return Effect::None;
+  // As in PeerJS: a server that refuses a peer that never was open ends it; a network that fails does not.
+  if (!everOpened_ && error.code != ErrorCode::Network) return abort(std::move(error));
+  dropTransport();
+  deadline_.reset();
+  if (!announcedLoss_) {
+    announcedLoss_ = true;
+    outbox_.push(output::PeerFailed{std::move(error)});
+    state_ = State::Waiting;
+    publish(PeerState::Reconnecting, "the server was lost");
+    outbox_.push(output::PeerDisconnected{id_});
+  }
+  retry(now);
+  return Effect::None;
+}
+
+void Session::retry(Millis now) {
+  const bool exhausted = config_.reconnectRetries >= 0 && attempts_ >= config_.reconnectRetries;
+  if (!config_.autoReconnect || exhausted) {
+    state_ = State::Left;
+    publish(PeerState::Idle, config_.autoReconnect ? "every attempt to reconnect failed" : "autoReconnect is off");
+    return;
+  }
+  ++attempts_;
+  state_ = State::Waiting;
+  deadline_ = now + backoff_.next();
+}
+
+Session::Effect Session::abort(Error error) {
+  dropTransport();
+  deadline_.reset();
+  outbox_.push(output::PeerFailed{std::move(error)});
+  outbox_.push(output::PeerDisconnected{id_});
+  state_ = State::Left;
+  return Effect::Dead;
+}
+
+void Session::disconnect() {
+  if (state_ == State::Left || state_ == State::Ended) return;
+  const bool announced = announcedLoss_;
+  dropTransport();
+  deadline_.reset();
+  state_ = State::Left;
+  publish(PeerState::Idle, "disconnect()");
+  if (!announced) outbox_.push(output::PeerDisconnected{id_});
+}
+
+void Session::reconnect(Millis now) {
+  if (state_ == State::Waiting) {  // already on the way: no need to wait any longer
+    connect(now);
+    return;
+  }
+  if (state_ != State::Left || id_.empty()) return;
+  attempts_ = 0;
+  backoff_.reset();
+  announcedLoss_ = false;
+  publish(everOpened_ ? PeerState::Reconnecting : PeerState::Connecting, "reconnect()");
+  connect(now);
+}
+
+void Session::destroy() {
+  if (state_ == State::Ended) return;
+  const bool tell = state_ != State::Left && state_ != State::Idle && !announcedLoss_;
+  dropTransport();
+  deadline_.reset();
+  state_ = State::Ended;
+  if (tell) outbox_.push(output::PeerDisconnected{id_});
+  publish(PeerState::Closed, "destroyed");
+}
+
+Session::Effect Session::network(NetworkChange change, Millis now) {
+  if (change == NetworkChange::Offline) return Effect::None;
+  // The reason for waiting is gone.
+  if (state_ == State::Waiting) {
+    backoff_.reset();
+    connect(now);
+  }
+  return Effect::None;
+}
+
+Session::Effect Session::timeout(Millis now) {
+  if (!deadline_ || now < *deadline_) return Effect::None;
+  deadline_.reset();
+  switch (state_) {
+    case State::AskingId:
+      return abort({ErrorCode::ServerError, "Could not get an ID from the server: no answer in time"});
+    case State::Connecting:
+      return lost({ErrorCode::Network, "the signaling server did not answer in time"}, now);
+    case State::Registering:
+      if (everOpened_) return open(now);
+      return lost({ErrorCode::Network, "the signaling server did not confirm the registration in time"}, now);
+    case State::Open: {
+      static constexpr std::string_view kHeartbeat = "{\"type\":\"HEARTBEAT\"}";
+      send(std::string(kHeartbeat));
+      deadline_ = now + config_.heartbeatInterval;
+      return Effect::None;
+    }
+    case State::Waiting: connect(now); return Effect::None;
+    case State::Idle:
+    case State::Left:
+    case State::Ended: return Effect::None;
+  }
+  return Effect::None;
+}
+
+void Session::send(std::string text) { outbox_.push(output::SignalingSend{transport_, std::move(text)}); }
+
+void Session::dropTransport() {
+  if (transport_ == 0) return;
+  outbox_.push(output::SignalingClose{transport_});
+  transport_ = 0;
+}
+
+void Session::publish(PeerState state, std::string_view reason) {
+  if (published_ == state) return;
+  published_ = state;
+  outbox_.push(output::PeerStateChanged{state, std::string(reason)});
+}
+
+}  // namespace peerbridge

@@ -1,0 +1,224 @@
+/**
+ * Loads the WebAssembly core: once a page, when the first peer starts, and never at import.
+ *
+ * The module travels inside a lazily imported ES module (gzip in base64), which every bundler handles without
+ * configuration. Who prefers to serve `peerbridge/core.wasm` as a file says where it is with `wasm`.
+ */
+import { PeerError } from '../errors.js'
+import type { Core, CoreConfig, CoreInput, CoreOutput, Delivery, Lane, PumpAction } from './types.js'
+
+export interface LoadOptions {
+  /**
+   * Where the wasm is: a URL of `core.wasm`, its bytes, or a module that is compiled already.
+   * @default the copy inside the package
+   */
+  wasm?: string | URL | BufferSource | WebAssembly.Module
+}
+
+export interface CoreFactory {
+  /** @param now milliseconds, on the clock that every later call uses */
+  create(config: CoreConfig, now: number): Core
+}
+
+/** What the Emscripten module exports; see bindings/border.cpp. */
+interface Exports {
+  HEAPU8: Uint8Array<ArrayBuffer>
+  create(config: CoreConfig): number
+  handle(endpoint: number, input: CoreInput, now: number): boolean
+  poll(endpoint: number): CoreOutput | null
+  deadline(endpoint: number): number
+  dispose(endpoint: number): void
+  stats(endpoint: number, connection: number): Record<string, number>
+  _pb_slots(): number
+  _pb_delivery_slots(): number
+  _pb_arena(): number
+  _pb_arena_size(): number
+  _pb_inline_limit(): number
+  _pb_put(endpoint: number, connection: number, lane: number, format: number, length: number): number
+  _pb_queue(endpoint: number, connection: number, lane: number, format: number, length: number): number
+  _pb_withdraw(endpoint: number, connection: number, ticket: number): number
+  _pb_has_room(endpoint: number, connection: number): number
+  _pb_mark(endpoint: number, connection: number): number
+  _pb_transfer_put(endpoint: number, connection: number, transfer: number, length: number): number
+  _pb_pump(endpoint: number, connection: number, bufferedAmount: number, now: number): number
+  _pb_unsend(endpoint: number, connection: number): void
+  _pb_receive(endpoint: number, channel: number, length: number, now: number): void
+  _pb_delivery(endpoint: number): number
+}
+
+let loading: Promise<CoreFactory> | undefined
+
+/**
+ * The core, loaded once: later calls share the first result, whatever their options. A failure is not remembered, so
+ * that the next peer tries again.
+ * @throws {PeerError} `core-unavailable`, with what to do about it
+ */
+export function loadCore(options: LoadOptions = {}): Promise<CoreFactory> {
+  loading ??= load(options).catch((cause: unknown) => {
+    loading = undefined
+    throw unavailable(cause)
+  })
+  return loading
+}
+
+async function load(options: LoadOptions): Promise<CoreFactory> {
+  if (typeof WebAssembly === 'undefined') throw new Error('this browser has no WebAssembly')
+  const [{ default: createModule }, module] = await Promise.all([import('./generated/glue.js'), compile(options.wasm)])
+  // A promise that Emscripten itself cannot reject: without this a failing instantiation would hang for ever.
+  const exports = await new Promise<Exports>((resolve, reject) => {
+    createModule({
+      instantiateWasm(imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void) {
+        WebAssembly.instantiate(module, imports).then((instance) => done(instance, module), reject)
+        return {}
+      },
+    }).then((loaded) => resolve(loaded as unknown as Exports), reject)
+  })
+  return { create: (config) => new WasmCore(exports, exports.create(config)) }
+}
+
+async function compile(wasm: LoadOptions['wasm']): Promise<WebAssembly.Module> {
+  if (wasm instanceof WebAssembly.Module) return wasm
+  if (wasm === undefined) {
+    const { default: base64 } = await import('./generated/wasm.js')
+    const packed = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'))
+    return WebAssembly.compile(await new Response(stream).arrayBuffer())
+  }
+  if (typeof wasm === 'string' || wasm instanceof URL) {
+    const response = await fetch(wasm)
+    if (!response.ok) throw new Error(`${String(wasm)} answered ${response.status}`)
+    // Servers that call it something else than application/wasm are common; the bytes are what counts.
+    return response.headers.get('content-type')?.startsWith('application/wasm')
+      ? WebAssembly.compileStreaming(response)
+      : WebAssembly.compile(await response.arrayBuffer())
+  }
+  return WebAssembly.compile(wasm)
+}
+
+function unavailable(cause: unknown): PeerError {
+  const what = cause instanceof Error ? cause.message : String(cause)
+  const csp = /unsafe-eval|Content Security Policy|call_to_eval|CompileError.*disallowed/i.test(what)
+  const advice = csp
+    ? 'The page\'s Content-Security-Policy forbids WebAssembly: add \'wasm-unsafe-eval\' to script-src.'
+    : 'If the site was deployed anew since this page was loaded, reloading the page helps; otherwise check that the core\'s files are served.'
+  return new PeerError('core-unavailable', `The WebAssembly core could not be loaded (${what}). ${advice}`, { cause })
+}
+
+const slot = (view: Float64Array, index: number): number => view[index] as number
+
+/** The typed handle of one endpoint; owns its memory until dispose(). */
+class WasmCore implements Core {
+  readonly inlineLimit: number
+  readonly #arena: number
+  readonly #arenaSize: number
+  readonly #slots: number
+  readonly #deliverySlots: number
+  #endpoint: number
+  /** Views of the heap are made anew when it has grown: growth detaches the old buffer. */
+  #doubles = new Float64Array()
+  /** What receive() was given last; deliveries are views of it. */
+  #frame = new ArrayBuffer(0)
+
+  constructor(private readonly wasm: Exports, endpoint: number) {
+    this.#endpoint = endpoint
+    this.inlineLimit = wasm._pb_inline_limit()
+    this.#arena = wasm._pb_arena()
+    this.#arenaSize = wasm._pb_arena_size()
+    this.#slots = wasm._pb_slots() / 8
+    this.#deliverySlots = wasm._pb_delivery_slots() / 8
+  }
+
+  get #f64(): Float64Array {
+    const buffer = this.wasm.HEAPU8.buffer
+    if (this.#doubles.buffer !== buffer) this.#doubles = new Float64Array(buffer)
+    return this.#doubles
+  }
+
+  handle(input: CoreInput, now: number): void {
+    if (!this.wasm.handle(this.#endpoint, input, now)) {
+      throw new PeerError('core-unavailable', `the core does not know the input "${input.type}": the package's files are of different versions, install it anew`)
+    }
+  }
+
+  poll(): CoreOutput | null {
+    return this.wasm.poll(this.#endpoint)
+  }
+
+  deadline(): number | null {
+    const at = this.wasm.deadline(this.#endpoint)
+    return at === Infinity ? null : at
+  }
+
+  put(connection: number, lane: Lane, format: number, bytes: Uint8Array): boolean {
+    const at = this.wasm._pb_put(this.#endpoint, connection, lane, format, bytes.length)
+    if (at > 1) this.wasm.HEAPU8.set(bytes, at)
+    return at !== 0
+  }
+
+  queue(connection: number, lane: Lane, format: number, length: number): number {
+    return this.wasm._pb_queue(this.#endpoint, connection, lane, format, length)
+  }
+
+  withdraw(connection: number, ticket: number): boolean {
+    return this.wasm._pb_withdraw(this.#endpoint, connection, ticket) === 1
+  }
+
+  hasRoom(connection: number): boolean {
+    return this.wasm._pb_has_room(this.#endpoint, connection) === 1
+  }
+
+  mark(connection: number): number {
+    return this.wasm._pb_mark(this.#endpoint, connection)
+  }
+
+  transferPut(connection: number, transfer: number, length: number): number {
+    return this.wasm._pb_transfer_put(this.#endpoint, connection, transfer, length)
+  }
+
+  pump(connection: number, bufferedAmount: number, now: number): PumpAction {
+    const kind = this.wasm._pb_pump(this.#endpoint, connection, bufferedAmount, now)
+    if (kind === 0) return { kind: 'wait' }
+    const f64 = this.#f64
+    const at = slot(f64, this.#slots + 1)
+    const view = this.wasm.HEAPU8.subarray(at, at + slot(f64, this.#slots + 2))
+    return kind === 1
+      ? { kind: 'fill', ticket: slot(f64, this.#slots + 3), offset: slot(f64, this.#slots + 4), target: view }
+      : { kind: 'send', channel: slot(f64, this.#slots + 5), frame: view }
+  }
+
+  unsend(connection: number): void {
+    this.wasm._pb_unsend(this.#endpoint, connection)
+  }
+
+  receive(channel: number, frame: ArrayBuffer, now: number): void {
+    const length = Math.min(frame.byteLength, this.#arenaSize)
+    this.#frame = frame
+    this.wasm.HEAPU8.set(new Uint8Array(frame, 0, length), this.#arena)
+    this.wasm._pb_receive(this.#endpoint, channel, length, now)
+  }
+
+  delivery(): Delivery | null {
+    if (this.wasm._pb_delivery(this.#endpoint) === 0) return null
+    const f64 = this.#f64
+    const at = this.#deliverySlots
+    return {
+      connection: slot(f64, at),
+      lane: slot(f64, at + 1) as Lane,
+      format: slot(f64, at + 2),
+      first: f64[at + 3] === 1,
+      last: f64[at + 4] === 1,
+      total: slot(f64, at + 5),
+      bytes: new Uint8Array(this.#frame, slot(f64, at + 6), slot(f64, at + 7)),
+      transfer: slot(f64, at + 8),
+    }
+  }
+
+  stats(connection: number): Record<string, number> {
+    return this.wasm.stats(this.#endpoint, connection)
+  }
+
+  dispose(): void {
+    this.wasm.dispose(this.#endpoint)
+    this.#endpoint = 0
+  }
+}
