@@ -1,0 +1,153 @@
+import { addComponent, addImports, addPlugin, addServerHandler, createResolver, defineNuxtModule, useLogger } from 'nuxt/kit'
+import type { NuxtModule } from 'nuxt/schema'
+import type { NitroConfig } from 'nitropack'
+import { defu } from 'defu'
+import type { PeerOptions } from 'peerbridge'
+import type { SignalingServerOptions } from 'peerbridge/server'
+import { components, imports } from './auto-imports.js'
+
+/** Options of the module, `peerbridge` in nuxt.config. All of them are optional, and none is needed. */
+export interface ModuleOptions {
+  /**
+   * Serve a signaling endpoint from this application. With `false`, say in `peer` where another one is.
+   *
+   * @default true
+   */
+  signaling?: boolean
+
+  /**
+   * Where the endpoint is, below `app.baseURL`. A stock PeerJS client finds it with this `path`: WebSocket at
+   * `{path}/peerjs`, HTTP at `{path}/{key}/id`.
+   *
+   * @default '/api/signal'
+   */
+  path?: string
+
+  /**
+   * The key that clients have to name. Public: it keeps applications apart, not attackers out.
+   *
+   * @default 'peerjs'
+   */
+  key?: string
+
+  /**
+   * Limits and rules of the endpoint; see the options of `createSignalingServer`. They stay on the server and can be set
+   * when it starts, e.g. `NUXT_PEERBRIDGE_SERVER_CONCURRENT_LIMIT=10000` for one that is written down here.
+   *
+   * @default {}
+   */
+  server?: ServerLimits
+
+  /**
+   * STUN and TURN servers of every peer. They are in the page for everybody to read: a TURN server belongs here only
+   * with credentials that end soon (`createTurnCredentials` of `peerbridge/server`).
+   *
+   * @default those of Peer
+   */
+  iceServers?: RTCIceServer[]
+
+  /**
+   * Defaults for every `usePeer()`; the options of a call win. Travels to the page as JSON, so no functions.
+   *
+   * @default {}
+   */
+  peer?: PeerDefaultOptions
+
+  /**
+   * Make `usePeer`, `Peer` and all the others available without an import.
+   *
+   * @default true
+   */
+  autoImports?: boolean
+}
+
+/** Without what has its own place in `ModuleOptions`, and without functions, which no configuration can carry. */
+export type ServerLimits = Omit<SignalingServerOptions, 'path' | 'key' | 'generateClientId'>
+
+/** The options of Peer that JSON can carry. */
+export type PeerDefaultOptions = Partial<Omit<PeerOptions, 'logFunction' | 'serializers' | 'key'>>
+
+/** What the page gets to know. */
+export interface PublicPeerbridgeConfig {
+  /** Below `app.baseURL`; empty when the application serves no endpoint. */
+  path: string
+  key: string
+  peer: PeerDefaultOptions
+}
+
+/** What only the server knows. */
+export interface PrivatePeerbridgeConfig {
+  server: ServerLimits
+}
+
+declare module '@nuxt/schema' {
+  interface PublicRuntimeConfig { peerbridge: PublicPeerbridgeConfig }
+  interface RuntimeConfig { peerbridge: PrivatePeerbridgeConfig }
+}
+
+const module: NuxtModule<ModuleOptions> = defineNuxtModule<ModuleOptions>({
+  meta: {
+    name: 'peerbridge',
+    configKey: 'peerbridge',
+    compatibility: { nuxt: '>=3.12.0' },
+  },
+  defaults: {
+    signaling: true,
+    path: '/api/signal',
+    key: 'peerjs',
+    autoImports: true,
+  },
+  setup(options, nuxt) {
+    const { resolve } = createResolver(import.meta.url)
+    const runtime = resolve('./runtime')
+    const { signaling, key = 'peerjs' } = options
+    const path = `/${(options.path ?? '').split('/').filter(Boolean).join('/')}`
+    if (signaling && path === '/') {
+      throw new TypeError("peerbridge.path must not be '/': the endpoint would take every page of the application. Use for example '/api/signal'.")
+    }
+
+    // ---- what the runtime has to know
+    const config = nuxt.options.runtimeConfig
+    const { iceServers, peer } = options
+    config.public.peerbridge = defu(config.public.peerbridge as Partial<PublicPeerbridgeConfig> | undefined, {
+      path: signaling ? path : '',
+      key,
+      peer: iceServers ? { ...peer, config: { ...peer?.config, iceServers } } : { ...peer },
+    })
+    config.peerbridge = defu(config.peerbridge as Partial<PrivatePeerbridgeConfig> | undefined, { server: { ...options.server } })
+
+    // ---- the page
+    addPlugin(resolve('./runtime/app/plugin.client'))
+    if (options.autoImports) {
+      addImports(imports)
+      for (const component of components) addComponent(component)
+    }
+    // One copy of the package, and of Vue, in every build: transpiled together with the application on the server, and in
+    // `nuxt dev` served as it is, because it has nothing to convert and a package that is linked may change any time.
+    nuxt.options.build.transpile.push('peerbridge', runtime)
+    // Its one dependency that is CommonJS inside has to be converted all the same.
+    const optimize = nuxt.options.vite.optimizeDeps ??= {}
+    optimize.exclude = [...optimize.exclude ?? [], 'peerbridge', 'peerbridge/vue']
+    optimize.include = [...optimize.include ?? [], 'peerbridge > eventemitter3']
+
+    // ---- the server
+    if (!signaling) return
+    const app = nuxt.options as unknown as { nitro: NitroConfig }
+    if (app.nitro.static) {
+      useLogger('peerbridge').warn(
+        'This is a static build: nobody will answer at ' + path + '. Host a signaling server (npx peerbridge), name it in'
+        + ' peerbridge.peer (host, port, path, secure) and set peerbridge.signaling to false.',
+      )
+    }
+    const handler = resolve('./runtime/server/signaling')
+    // One handler for all: the WebSocket's address, {path}/peerjs, is also the prefix of HTTP's {path}/peerjs/id.
+    addServerHandler({ route: path, handler })
+    addServerHandler({ route: `${path}/**`, handler })
+    app.nitro = defu(app.nitro, {
+      experimental: { websocket: true },
+      externals: { inline: [runtime, 'peerbridge'] },
+    })
+  },
+})
+
+export default module

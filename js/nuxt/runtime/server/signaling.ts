@@ -1,0 +1,28 @@
+import { useNitroApp, useRuntimeConfig } from '#imports'
+import { createSignalingServer } from 'peerbridge/server'
+import type { SignalingServer } from 'peerbridge/server'
+import type { PrivatePeerbridgeConfig, PublicPeerbridgeConfig } from 'peerbridge/nuxt'
+
+const slot = Symbol.for('peerbridge:signaling')
+/** Outlives this module: a reload that keeps the process must not part those who are connected from those who come. */
+const shared = globalThis as { [key: symbol]: { config: string, server: SignalingServer } | undefined }
+
+function signaling(): SignalingServer {
+  const { public: { peerbridge }, peerbridge: { server: limits } } = useRuntimeConfig() as unknown as {
+    public: { peerbridge: PublicPeerbridgeConfig }
+    peerbridge: PrivatePeerbridgeConfig
+  }
+  const options = { ...limits, path: peerbridge.path, key: peerbridge.key }
+  const config = JSON.stringify(options)
+  const running = shared[slot]
+  if (running?.config === config) return running.server
+
+  void running?.server.close()
+  const server = createSignalingServer(options)
+  shared[slot] = { config, server }
+  // So that clients look for the next instance at once, and do not wait for a socket that has died.
+  useNitroApp().hooks.hook('close', () => server.close())
+  return server
+}
+
+export default signaling().handler
