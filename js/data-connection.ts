@@ -277,8 +277,8 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
   }
 
   /** @internal */
-  supply(transfer: number, parts: Uint8Array[], length: number): void {
-    this.driver.supply(this.handle, transfer, parts, length)
+  supply(transfer: number, bytes: Uint8Array): void {
+    this.driver.supply(this.handle, transfer, bytes)
   }
 
   /** @internal */

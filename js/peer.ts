@@ -219,7 +219,10 @@ export class Peer extends Emitter<PeerEvents> {
     this.#destroyed = true
     this.#open = false
     if (this.#driver?.loaded) this.#driver.feed({ type: 'destroy' })
-    else this.#shut('destroyed')
+    else {
+      this.#driver?.dispose()
+      this.#shut('destroyed')
+    }
   }
 
   /** A connection by its connectionId; null when there is none. */
@@ -314,7 +317,7 @@ export class Peer extends Emitter<PeerEvents> {
         this.emit('open', event.id)
         return
       case 'peer-disconnected': return this.#lost(event.id || null)
-      case 'peer-closed': return this.#shut('destroyed')
+      case 'peer-closed': return this.#shut('destroyed') // the core flushes, then ends the driver
       case 'peer-error': return this.#error(new PeerError(event.error, event.message))
       case 'warning': return this._log(2, event.error, event.message)
       case 'connection-incoming': {
@@ -359,6 +362,7 @@ export class Peer extends Emitter<PeerEvents> {
   #abort(error: PeerError): void {
     if (this.#destroyed) return
     this.#destroyed = true
+    this.#driver?.dispose()
     this.#ready.reject(error)
     this.#error(error)
     this.#shut(error.type)
@@ -368,7 +372,6 @@ export class Peer extends Emitter<PeerEvents> {
   #shut(reason: string): void {
     if (this.#closed) return
     this.#closed = this.#destroyed = true
-    this.#driver?.dispose()
     for (const [handle, connection] of this.#byHandle) {
       this.#remove(handle, connection)
       connection._closed(reason)

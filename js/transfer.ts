@@ -3,7 +3,7 @@ import { messageOf, PeerError } from './errors.js'
 import { deferred, Emitter, noop } from './events.js'
 
 /** What a file can come from. */
-export type TransferSource = Blob | ReadableStream<Uint8Array<ArrayBufferLike> | ArrayBuffer | string>
+export type TransferSource = Blob | ReadableStream<Uint8Array | ArrayBuffer | string>
 
 /** Where a file can go. A FileSystemWritableFileStream is one. */
 export type TransferSink = WritableStream<Uint8Array<ArrayBuffer>>
@@ -30,7 +30,7 @@ export interface TransferEvents {
 /** What a transfer needs of its connection. @internal */
 export interface TransferPort {
   feed(input: CoreInput): void
-  supply(transfer: number, parts: Uint8Array[], length: number): void
+  supply(transfer: number, bytes: Uint8Array): void
 }
 
 type TransferEvent = CoreEvent & { transfer: number }
@@ -200,15 +200,15 @@ export class Transfer extends Emitter<TransferEvents> {
     const reader = this.#reader
     if (!reader || this.#ended) return
     // One after the other: the core may ask for the next piece before this one is here.
-    this.#turn = this.#turn.then(() => this.#ended ? null : reader.read(offset, length)).then((read) => {
-      if (!read || this.#over) return
-      const { parts, length: got, end } = read
-      if (got) this.#port.supply(this.id, parts, got)
-      if (end) {
-        this.#ended = true
-        this.#feed('transfer-end')
-      }
-    }, (cause: unknown) => this._fail(new PeerError('invalid-argument', `${this.name} could not be read (${messageOf(cause)}). Was the file changed or moved after it was chosen?`, { cause })))
+    this.#turn = this.#turn.then(async () => {
+      if (this.#ended || this.#over) return
+      const end = await reader.read(offset, length, (bytes) => {
+        if (!this.#over) this.#port.supply(this.id, bytes)
+      })
+      if (!end || this.#over) return
+      this.#ended = true
+      this.#feed('transfer-end')
+    }).catch((cause: unknown) => this._fail(new PeerError('invalid-argument', `${this.name} could not be read (${messageOf(cause)}). Was the file changed or moved after it was chosen?`, { cause })))
   }
 
   /** @internal Bytes came; a view to be read now. */
@@ -325,44 +325,46 @@ export class Transfer extends Emitter<TransferEvents> {
   }
 }
 
-interface Read { parts: Uint8Array[], length: number, end: boolean }
-
 interface Reader {
-  read(offset: number, length: number): Promise<Read>
+  /** Gives `take` the bytes from `offset` on, at most `length`; answers whether they were the last. Length 0 asks just that. */
+  read(offset: number, length: number, take: (bytes: Uint8Array) => void): Promise<boolean>
   cancel(): void
 }
 
 class BlobReader implements Reader {
   constructor(readonly blob: Blob) {}
 
-  async read(offset: number, length: number): Promise<Read> {
+  async read(offset: number, length: number, take: (bytes: Uint8Array) => void): Promise<boolean> {
     const bytes = new Uint8Array(await this.blob.slice(offset, offset + length).arrayBuffer())
-    return { parts: [bytes], length: bytes.length, end: offset + bytes.length >= this.blob.size }
+    if (bytes.length) take(bytes)
+    return offset + bytes.length >= this.blob.size
   }
 
   cancel(): void {}
 }
 
 class StreamReader implements Reader {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBufferLike> | ArrayBuffer | string>
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array | ArrayBuffer | string>
   #rest: Uint8Array = new Uint8Array(0)
 
-  constructor(stream: ReadableStream<Uint8Array<ArrayBufferLike> | ArrayBuffer | string>) {
+  constructor(stream: ReadableStream<Uint8Array | ArrayBuffer | string>) {
     this.#reader = stream.getReader()
   }
 
-  async read(_offset: number, wanted: number): Promise<Read> {
-    const parts: Uint8Array[] = []
-    let length = 0
-    for (;;) {
-      const piece = this.#rest.subarray(0, wanted - length)
+  // Every chunk leaves as it comes: a stream may be live, and whole pieces long in coming.
+  async read(_offset: number, length: number, take: (bytes: Uint8Array) => void): Promise<boolean> {
+    for (let left = length; ;) {
+      while (!this.#rest.length) {
+        const { done, value } = await this.#reader.read()
+        if (done) return true
+        this.#rest = typeof value === 'string' ? new TextEncoder().encode(value) : value instanceof Uint8Array ? value : new Uint8Array(value)
+      }
+      // More than the size that was declared: the core has to learn it, and fails the transfer.
+      const piece = this.#rest.subarray(0, left || 1)
       this.#rest = this.#rest.subarray(piece.length)
-      if (piece.length) parts.push(piece)
-      length += piece.length
-      if (length === wanted) return { parts, length, end: false }
-      const { done, value } = await this.#reader.read()
-      if (done) return { parts, length, end: true }
-      this.#rest = typeof value === 'string' ? new TextEncoder().encode(value) : value instanceof Uint8Array ? value : new Uint8Array(value)
+      take(piece)
+      left -= piece.length
+      if (left <= 0) return false
     }
   }
 

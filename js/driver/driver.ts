@@ -11,7 +11,7 @@ import { surface } from '../events.js'
 import type { SignalingChannel, SignalingTransport } from '../signaling/transport.js'
 import { randomToken } from '../util.js'
 import { watchEnvironment } from './environment.js'
-import { Assembly, Payload } from './payload.js'
+import { Assembly } from './assembly.js'
 
 /** Bytes of a value, and which of the formats 0 to 7 they are in. */
 export interface Encoded { format: number, bytes: Uint8Array }
@@ -87,9 +87,12 @@ export class Driver {
   /** Which channel carries a connection. */
   readonly #carriers = new Map<number, Channel>()
   readonly #signaling = new Map<number, SignalingChannel | null>()
-  readonly #payloads = new Map<number, Map<number, Payload>>()
+  /** Messages and pieces of files that wait until the core asks for their bytes, by connection and ticket. */
+  readonly #payloads = new Map<number, Map<number, Uint8Array>>()
   readonly #assemblies = new Map<number, Map<Lane, Assembly>>()
   readonly #awake = new Set<number>()
+  /** Connections that are closed for the application and still have a link. */
+  readonly #over = new Set<number>()
   readonly #end = new AbortController()
   #inbox: (() => void)[] = []
   #core: Core | null = null
@@ -192,10 +195,17 @@ export class Driver {
   #event(event: CoreEvent): void {
     this.#guard(() => this.#options.event(event))
     if (event.type === 'connection-closed') {
-      this.#payloads.delete(event.connection)
-      this.#assemblies.delete(event.connection)
-      this.#carriers.delete(event.connection)
+      this.#over.add(event.connection)
+      this.#tidy(event.connection)
     }
+  }
+
+  /** Forgets a connection once it is over for the application and for the browser: after destroy() it still flushes. */
+  #tidy(connection: number): void {
+    if (!this.#over.has(connection) || this.peerConnection(connection)) return
+    this.#over.delete(connection)
+    this.#payloads.delete(connection)
+    this.#assemblies.delete(connection)
   }
 
   /** Runs code of the application: what it throws is its own affair. */
@@ -265,6 +275,7 @@ export class Driver {
         const { connection, transfer, offset, length } = command
         return this.#guard(() => this.#options.hooks(connection)?.transferRead(transfer, offset, length))
       }
+      case 'dispose': return this.dispose()
     }
   }
 
@@ -324,7 +335,7 @@ export class Driver {
     }
     catch (error) {
       this.#guard(() => this.#options.failed(error, connection))
-      return this.feed({ type: 'link-state', link, state: 'closed' })
+      return this.feed({ type: 'link-state', link, state: 'failed' })
     }
     const record: Link = { pc, connection, channels: new Set() }
     this.#links.set(link, record)
@@ -366,6 +377,7 @@ export class Driver {
       if (channel) this.#detachChannel(id, channel)
     }
     pc.close()
+    this.#tidy(link.connection)
   }
 
   /** Runs one asynchronous step on a link and reports it, unless the link is gone when it ends. */
@@ -452,7 +464,7 @@ export class Driver {
     if (bytes.length > core.inlineLimit || !core.put(connection, lane, format, bytes)) {
       ticket = core.queue(connection, lane, format, bytes.length)
       if (!ticket) return -1
-      this.#keep(connection, ticket, new Payload([bytes], bytes.length))
+      if (bytes.length) this.#keep(connection, ticket, bytes)
     }
     this.#wake(connection)
     return ticket
@@ -467,9 +479,9 @@ export class Driver {
   }
 
   /** Bytes for a transfer-read. */
-  supply(connection: number, transfer: number, parts: Uint8Array[], length: number): void {
-    const ticket = this.#core?.transferPut(connection, transfer, length)
-    if (ticket) this.#keep(connection, ticket, new Payload(parts, length))
+  supply(connection: number, transfer: number, bytes: Uint8Array): void {
+    const ticket = this.#core?.transferPut(connection, transfer, bytes.length)
+    if (ticket) this.#keep(connection, ticket, bytes)
     this.#wake(connection)
   }
 
@@ -489,7 +501,7 @@ export class Driver {
     return { waiting: this.#payloads.get(connection)?.size ?? 0, core: this.#core?.stats(connection) ?? {} }
   }
 
-  #keep(connection: number, ticket: number, payload: Payload): void {
+  #keep(connection: number, ticket: number, payload: Uint8Array): void {
     let payloads = this.#payloads.get(connection)
     if (!payloads) this.#payloads.set(connection, payloads = new Map())
     payloads.set(ticket, payload)
@@ -518,7 +530,7 @@ export class Driver {
         const payloads = this.#payloads.get(connection)
         const payload = payloads?.get(ticket)
         if (!payload) throw new Error(`the core asked for bytes of ticket ${ticket}, which are gone`)
-        payload.fill(target, offset)
+        target.set(payload.subarray(offset, offset + target.length))
         // A frame that has left once is kept by the core until it is acknowledged.
         if (offset + target.length >= payload.length) payloads!.delete(ticket)
         continue
