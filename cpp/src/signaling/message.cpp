@@ -621,6 +621,8 @@ Result<SignalMessage> parseSignal(std::string_view text) {
   if (text.size() > kMaxSignalBytes) {
     return Error{ErrorCode::SignalTooLarge, "signaling message dropped: it is larger than 256 KiB"};
   }
+  // nlohmann takes a NUL for the end and never looks behind it.
+  if (text.find('\0') != std::string_view::npos) return bad("text", "is not JSON: it contains a NUL byte");
   std::string repaired(text);
   replaceLoneSurrogates(repaired);
   const std::string_view input = repaired;
