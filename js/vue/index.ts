@@ -1,7 +1,6 @@
 export { PeerVideo } from './PeerVideo/index.js'
 export { injectPeerDefaults, providePeerDefaults } from './defaults.js'
-export { createEventHook } from './eventHook.js'
-export type { EventHook, EventHookOn } from './eventHook.js'
+export type { EventHookOn } from './eventHook.js'
 export { useCall } from './useCall/index.js'
 export type { UseCallReturn } from './useCall/index.js'
 export { useDataConnection } from './useDataConnection/index.js'

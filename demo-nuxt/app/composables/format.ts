@@ -18,6 +18,12 @@ export function formatDuration(seconds: number): string {
   return s >= 60 ? `${Math.floor(s / 60)}:${two(s % 60)}` : `${s} s`
 }
 
+/** Seconds, as a clock: "0:08", "3:05" or "1:02:30". */
+export function formatClock(seconds: number): string {
+  const s = Math.max(0, Math.floor(seconds))
+  return s >= 60 ? formatDuration(s) : `0:${String(s).padStart(2, '0')}`
+}
+
 export function formatTime(at: number): string {
   return new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
 }

@@ -50,7 +50,7 @@ export function useCallSession({ call: dial, onCall }: UsePeerReturn, note: (pee
 
   function over() {
     const who = peer.value
-    if (phase.value === 'active') note(who, `Call ended after ${formatDuration((Date.now() - startedAt.value) / 1000)}`)
+    if (phase.value === 'active') note(who, `Call ended after ${formatClock((Date.now() - startedAt.value) / 1000)}`)
     else if (phase.value === 'ringing') note(who, `${who} did not take the call`)
     attempt++
     stopTracks(local.value)
