@@ -1,0 +1,85 @@
+// Bytes that are taken in order and given back in the same order, in blocks that are used again.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "base/ring.hpp"
+
+namespace peerbridge {
+
+/// Memory of frames until they are acknowledged, and of small messages until they are framed. A steady flow allocates
+/// nothing; when all of it was given back, one block stays.
+class Arena {
+ public:
+  /// `length` bytes in one piece that stay where they are until release(). One reservation at a time: commit() ends it.
+  [[nodiscard]] std::byte* reserve(std::size_t length) {
+    if (blocks_.empty() || back().size - back().used < length) addBlock(length);
+    ++back().live;
+    return back().bytes.get() + back().used;
+  }
+  /// Of the last reservation, `length` bytes are used. 0 is possible and still wants a release().
+  void commit(std::size_t length) { back().used += length; }
+
+  /// Gives back the oldest reservation.
+  void release() {
+    Block& block = blocks_.front();
+    if (--block.live > 0) return;
+    if (blocks_.size() > 1) {
+      recycle(std::move(block));
+      blocks_.pop();
+      return;
+    }
+    block.used = 0;
+    spares_.clear();
+  }
+
+ private:
+  static constexpr std::size_t kSmallestBlock = 16'384;
+  static constexpr std::size_t kLargestBlock = 262'144;
+  /// Blocks are taken and given back at the same pace, but acknowledgements may come in bursts.
+  static constexpr std::size_t kSpares = 4;
+
+  struct Block {
+    std::unique_ptr<std::byte[]> bytes;
+    std::size_t size = 0;
+    std::size_t used = 0;
+    std::size_t live = 0;
+  };
+
+  [[nodiscard]] Block& back() { return blocks_[blocks_.size() - 1]; }
+
+  void addBlock(std::size_t length) {
+    // The last block may be too small for this reservation and still be empty: then it is replaced.
+    if (blocks_.size() == 1 && blocks_.front().live == 0) {
+      recycle(std::move(blocks_.front()));
+      blocks_.pop();
+    }
+    if (!spares_.empty() && spares_.front().size >= length) {
+      spares_.front().used = 0;
+      blocks_.push(std::move(spares_.front()));
+      spares_.pop();
+      return;
+    }
+    // Few connections ever carry bulk: start small, double on the way.
+    std::size_t size = nextSize_;
+    if (nextSize_ < kLargestBlock) nextSize_ *= 2;
+    if (size < length) size = length;
+    Block block;
+    block.bytes.reset(new std::byte[size]);
+    block.size = size;
+    blocks_.push(std::move(block));
+  }
+
+  void recycle(Block block) {
+    // Small ones are left over from the beginning.
+    if (block.size >= kLargestBlock && spares_.size() < kSpares) spares_.push(std::move(block));
+  }
+
+  Ring<Block> blocks_;
+  Ring<Block> spares_;
+  std::size_t nextSize_ = kSmallestBlock;
+};
+
+}  // namespace peerbridge

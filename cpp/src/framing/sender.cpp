@@ -1,0 +1,378 @@
+#include "framing/sender.hpp"
+
+#include <algorithm>
+
+namespace peerbridge {
+
+namespace {
+
+/// What a waiting put() message costs beside its bytes, so that a flood of empty ones is bounded too.
+constexpr std::uint64_t kMessageCost = 48;
+/// The longest segment head: one byte, total, length. Rounded up.
+constexpr std::size_t kSegmentHead = 20;
+/// Nothing is cut into pieces smaller than this, but for the limits of the frame itself.
+constexpr std::size_t kSmallestPiece = 512;
+/// A Normal message up to here is something that people wait for; above, it is bulk in the wrong lane.
+constexpr std::uint64_t kInteractiveMessage = 16'384;
+constexpr Millis kInteractiveTime = 1'000;
+/// Room for any transfer control message.
+constexpr std::size_t kControlEstimate = 2'048;
+/// A byte of Normal counts once, one of Bulk or File four times.
+constexpr std::array<std::uint64_t, kLaneCount> kStride = {0, 1, 4, 4};
+constexpr std::array<Lane, 3> kWeighted = {Lane::Normal, Lane::Bulk, Lane::File};
+
+bool isMessage(Lane lane, Format format) {
+  return lane <= Lane::Bulk && format <= 15 && format != kFormatTransferControl && format != kFormatTransferData;
+}
+
+}  // namespace
+
+// -- Replay --------------------------------------------------------------------------------------------
+
+void Replay::close(Frame frame) {
+  arena_.commit(frame.length);
+  bytes_ += frame.length;
+  frames_.push(frame);
+}
+
+bool Replay::send() {
+  Frame& frame = frames_[cursor_++];
+  sent_ = std::max(sent_, acknowledged_ + cursor_);
+  return std::exchange(frame.wasSent, true);
+}
+
+void Replay::unsend(bool wasSent) {
+  if (cursor_ > 0) frames_[--cursor_].wasSent = wasSent;
+}
+
+Replay::Frame Replay::pop() {
+  const Frame frame = frames_.front();
+  frames_.pop();
+  arena_.release();
+  bytes_ -= frame.length;
+  ++acknowledged_;
+  if (cursor_ > 0) --cursor_;
+  return frame;
+}
+
+// -- messages ------------------------------------------------------------------------------------------
+
+std::span<std::byte> Sender::put(Lane lane, Format format, std::size_t length, bool& accepted) {
+  const std::uint64_t cost = length + kMessageCost;
+  accepted =
+      isMessage(lane, format) && length <= config_.inlineBytes && inlineBytes_ + cost <= config_.maxInlineQueueBytes;
+  if (!accepted) return {};
+  Message message;
+  message.format = format;
+  message.length = length;
+  if (length > 0) {
+    Arena& bytes = queueOf(lane).bytes;
+    message.data = bytes.reserve(length);
+    bytes.commit(length);
+  }
+  inlineBytes_ += cost;
+  add(lane, message);
+  return {message.data, length};
+}
+
+Ticket Sender::queue(Lane lane, Format format, std::uint64_t length) {
+  if (!isMessage(lane, format) || length > config_.maxMessageBytes || length > kMaxVarint) return 0;
+  Message message;
+  message.format = format;
+  message.length = length;
+  message.ticket = newTicket();
+  add(lane, message);
+  return message.ticket;
+}
+
+Ticket Sender::newTicket() {
+  if (++lastTicket_ == 0) ++lastTicket_;
+  return lastTicket_;
+}
+
+void Sender::add(Lane lane, Message message) {
+  LaneQueue& queue = queueOf(lane);
+  queue.messages.push(message);
+  queue.pendingBytes += message.length;
+  ++queue.pendingMessages;
+  ++queue.added;
+  queuedBytes_ += message.length;
+  full_ = full_ || queuedBytes_ > config_.queueBytes;
+}
+
+bool Sender::withdraw(Ticket ticket) {
+  if (ticket == 0) return false;
+  for (LaneQueue& queue : lanes_) {
+    for (std::size_t i = 0; i < queue.messages.size(); ++i) {
+      Message& message = queue.messages[i];
+      if (message.ticket != ticket) continue;
+      if (message.sent > 0 || message.withdrawn) return false;
+      message.withdrawn = true;
+      --queue.pendingMessages;
+      leaveQueue(queue, message.length);
+      dropWithdrawn(queue);
+      noteAcknowledged(static_cast<Lane>(&queue - lanes_.data()));
+      settleMarkers();
+      return true;
+    }
+  }
+  return false;
+}
+
+void Sender::leaveQueue(LaneQueue& queue, std::uint64_t bytes) {
+  queue.pendingBytes -= bytes;
+  queuedBytes_ -= bytes;
+  if (full_ && queuedBytes_ <= config_.queueBytes / 2) {
+    full_ = false;
+    roomEvent_ = true;
+  }
+}
+
+bool Sender::takeRoom() { return std::exchange(roomEvent_, false) && !full_; }
+
+void Sender::popMessage(LaneQueue& queue) {
+  const Message& message = queue.messages.front();
+  if (message.data != nullptr) queue.bytes.release();
+  if (message.ticket == 0) inlineBytes_ -= message.length + kMessageCost;
+  queue.messages.pop();
+  ++queue.framed;
+}
+
+void Sender::dropWithdrawn(LaneQueue& queue) {
+  while (!queue.messages.empty() && queue.messages.front().withdrawn) popMessage(queue);
+}
+
+// -- markers -------------------------------------------------------------------------------------------
+
+std::uint32_t Sender::mark() {
+  Marker marker;
+  if (++lastMarker_ == 0) ++lastMarker_;
+  marker.id = lastMarker_;
+  for (std::size_t i = 0; i < lanes_.size(); ++i) marker.targets[i] = lanes_[i].added;
+  markers_.push(marker);
+  settleMarkers();
+  return marker.id;
+}
+
+void Sender::settleMarkers() {
+  for (; settled_ < markers_.size(); ++settled_) {
+    Marker& marker = markers_[settled_];
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      if (lanes_[i].framed < marker.targets[i]) return;
+    }
+    marker.seq = openHasBytes() ? replay_.nextSeq() : replay_.nextSeq() - 1;
+  }
+}
+
+std::uint32_t Sender::takeDelivered() {
+  if (settled_ == 0 || markers_.front().seq > replay_.acknowledgedSeq()) return 0;
+  const std::uint32_t id = markers_.front().id;
+  markers_.pop();
+  --settled_;
+  return id;
+}
+
+// -- scheduling ----------------------------------------------------------------------------------------
+
+bool Sender::used(Lane lane, Millis now) const {
+  const auto& last = lastUsed_[index(lane)];
+  return last && now - *last < kInteractiveTime;
+}
+
+bool Sender::hasWork(Lane lane) const {
+  if (lane == Lane::File) return transfers_.hasControl() || transfers_.hasData();
+  return queueOf(lane).pendingMessages > 0;
+}
+
+/// At least what the next frame of this lane will take, at most a frame.
+std::size_t Sender::estimate(Lane lane, std::size_t frameLimit) const {
+  if (lane == Lane::File) return transfers_.hasData() ? frameLimit : std::min(frameLimit, kControlEstimate);
+  const LaneQueue& queue = queueOf(lane);
+  const std::uint64_t all = kMaxDataHeader + queue.pendingBytes + queue.pendingMessages * kSegmentHead;
+  return static_cast<std::size_t>(std::min<std::uint64_t>(all, frameLimit));
+}
+
+std::optional<Lane> Sender::choose(std::size_t frameLimit, bool highOnly) const {
+  // The end of the window is High's, so that a ping passes while bulk waits for acknowledgements.
+  const std::uint64_t reserve = std::min<std::uint64_t>(config_.maxFrameBytes, config_.windowBytes / 4);
+  const auto fits = [&](Lane lane) {
+    const std::uint64_t window = lane == Lane::High ? config_.windowBytes : config_.windowBytes - reserve;
+    // A window smaller than a frame still lets one frame through.
+    return replay_.bytes() == 0 || replay_.bytes() + estimate(lane, frameLimit) <= window;
+  };
+  if (hasWork(Lane::High)) return fits(Lane::High) ? std::optional(Lane::High) : std::nullopt;
+  if (highOnly) return std::nullopt;
+  std::optional<Lane> best;
+  std::uint64_t bestPass = 0;
+  for (const Lane lane : kWeighted) {
+    if (!hasWork(lane) || !fits(lane)) continue;
+    // A lane that was idle has no claim to what it did not use.
+    const std::uint64_t pass = busy_[index(lane)] ? pass_[index(lane)] : std::max(pass_[index(lane)], clock_);
+    if (best && pass >= bestPass) continue;
+    best = lane;
+    bestPass = pass;
+  }
+  return best;
+}
+
+std::size_t Sender::capacityFor(Lane lane, const Pass& pass) const {
+  const std::size_t small = std::min(pass.frameLimit, std::max(config_.interactiveFrameBytes, kSmallestFrameLimit));
+  if (lane == Lane::Bulk || lane == Lane::File) {
+    return interactive(pass.now) ? small : pass.frameLimit;
+  }
+  const bool large = lane == Lane::Normal && queueOf(lane).messages.front().ticket != 0;
+  return large && used(Lane::High, pass.now) ? small : pass.frameLimit;
+}
+
+bool Sender::wants(std::size_t frameLimit, bool highOnly) const {
+  return replay_.pending() != nullptr || openHasBytes() || choose(frameLimit, highOnly).has_value();
+}
+
+bool Sender::drained() const {
+  return replay_.pending() == nullptr && !openHasBytes() &&
+         std::none_of(lanes_.begin(), lanes_.end(), [](const LaneQueue& queue) { return queue.pendingMessages > 0; }) &&
+         !transfers_.hasControl() && !transfers_.hasData();
+}
+
+// -- writing a frame -----------------------------------------------------------------------------------
+
+bool Sender::begin(const Pass& pass) {
+  const std::optional<Lane> lane = choose(pass.frameLimit, pass.highOnly);
+  if (!lane) return false;
+  if (*lane != Lane::High) {
+    for (const Lane other : kWeighted) {
+      const std::size_t i = index(other);
+      const bool busy = hasWork(other);
+      if (busy && !busy_[i]) pass_[i] = std::max(pass_[i], clock_);
+      busy_[i] = busy;
+    }
+    clock_ = pass_[index(*lane)];
+  }
+  open_ = {};
+  open_.lane = *lane;
+  open_.capacity = std::min(capacityFor(*lane, pass), estimate(*lane, pass.frameLimit));
+  open_.data = replay_.open(open_.capacity);
+  open_.received = pass.received;
+  ByteWriter writer({open_.data, open_.capacity});
+  writer.byte(static_cast<std::uint8_t>(FrameType::Data));
+  writer.varint(replay_.nextSeq());
+  writer.varint(pass.received);
+  open_.header = open_.used = writer.length();
+  return true;
+}
+
+bool Sender::addMessage(Action& action, Millis now) {
+  LaneQueue& queue = queueOf(open_.lane);
+  if (queue.pendingMessages == 0) return false;
+  Message& message = queue.messages.front();
+  const std::size_t space = open_.capacity - open_.used;
+  const std::uint64_t rest = message.length - message.sent;
+  Segment segment;
+  segment.lane = open_.lane;
+  segment.format = message.format;
+  segment.first = message.sent == 0;
+  segment.total = message.length;
+  const std::uint64_t whole = segmentHeadLength(0, rest) + rest;
+  if (whole <= space) {
+    segment.last = true;
+    segment.length = static_cast<std::size_t>(rest);
+  } else {
+    // What fits a frame of its own is not cut: in one piece it is cheaper for the receiver. But large
+    // messages do not leave half a frame empty for that.
+    const bool fitsAlone = open_.header + whole <= open_.capacity;
+    if (openHasBytes() && fitsAlone && (message.ticket == 0 || open_.used >= open_.capacity / 2)) return false;
+    const std::size_t head = segmentHeadLength(segment.first ? message.length : 0, space);
+    if (space < head + 1 || (openHasBytes() && space < head + kSmallestPiece)) return false;
+    segment.length = space - head;
+  }
+  ByteWriter writer({open_.data + open_.used, space});
+  writeSegmentHead(writer, segment);
+  std::byte* const target = open_.data + open_.used + writer.length();
+  open_.used += writer.length() + segment.length;
+  if (message.data != nullptr) {
+    std::memcpy(target, message.data + message.sent, segment.length);
+  } else if (segment.length > 0) {
+    action = {ActionKind::Fill, target, segment.length, message.ticket, message.sent};
+  }
+  if (message.length <= kInteractiveMessage || open_.lane == Lane::High) lastUsed_[index(open_.lane)] = now;
+  message.sent += segment.length;
+  leaveQueue(queue, segment.length);
+  if (segment.last) {
+    --queue.pendingMessages;
+    popMessage(queue);
+    dropWithdrawn(queue);
+    ++stats_.messagesSent;
+  }
+  return true;
+}
+
+bool Sender::addTransfer(Action& action) {
+  Transfers::Piece piece;
+  std::byte* const begin = open_.data + open_.used;
+  if (!transfers_.emit({begin, open_.capacity - open_.used}, piece)) return false;
+  open_.used += piece.head + piece.fill;
+  if (piece.fill > 0) action = {ActionKind::Fill, begin + piece.head, piece.fill, piece.ticket, piece.offset};
+  return true;
+}
+
+void Sender::closeFrame() {
+  LaneQueue& queue = queueOf(open_.lane);
+  Replay::Frame frame;
+  frame.data = open_.data;
+  frame.length = static_cast<std::uint32_t>(open_.used);
+  frame.framed = queue.framed;
+  frame.received = open_.received;
+  frame.lane = open_.lane;
+  ++queue.frames;
+  pass_[index(open_.lane)] += open_.used * kStride[index(open_.lane)];
+  replay_.close(frame);
+  open_ = {};
+  settleMarkers();
+}
+
+Action Sender::step(const Pass& pass, const Replay::Frame*& sent) {
+  if (!filling()) {
+    const Replay::Frame* next = replay_.pending();
+    if (next != nullptr && pass.highOnly && next->lane != Lane::High) return {};
+    if (next == nullptr && !begin(pass)) return {};
+  }
+  if (filling()) {
+    Action action;
+    // High waits for nothing: what is being written leaves as it is.
+    while (open_.lane == Lane::High || !openHasBytes() || !hasWork(Lane::High)) {
+      if (!(open_.lane == Lane::File ? addTransfer(action) : addMessage(action, pass.now))) break;
+      if (action.kind == ActionKind::Fill) return action;
+    }
+    if (!openHasBytes()) return {};
+    closeFrame();
+  }
+  sent = replay_.pending();
+  return {ActionKind::Send, sent->data, sent->length, 0, 0};
+}
+
+// -- channel -------------------------------------------------------------------------------------------
+
+void Sender::detach() {
+  if (openHasBytes()) closeFrame();
+  replay_.rewind();
+}
+
+bool Sender::acknowledge(std::uint64_t seq) {
+  if (seq > replay_.sentSeq()) return false;
+  while (replay_.acknowledgedSeq() < seq) {
+    const Replay::Frame frame = replay_.pop();
+    LaneQueue& queue = queueOf(frame.lane);
+    --queue.frames;
+    queue.acknowledged = frame.framed;
+    noteAcknowledged(frame.lane);
+  }
+  return true;
+}
+
+/// Withdrawn messages at the end of a lane are in no frame whose acknowledgement could count them.
+void Sender::noteAcknowledged(Lane lane) {
+  LaneQueue& queue = queueOf(lane);
+  if (queue.frames == 0 && !(openHasBytes() && open_.lane == lane)) queue.acknowledged = queue.framed;
+}
+
+}  // namespace peerbridge

@@ -1,0 +1,655 @@
+#include "framing/transfer.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace peerbridge {
+
+namespace {
+
+/// Control messages that wait for their turn; written in this order.
+enum Want : unsigned {
+  kWantOffer = 1u << 0,
+  kWantAccept = 1u << 1,
+  kWantPause = 1u << 2,
+  kWantResume = 1u << 3,
+  kWantWindow = 1u << 4,
+  kWantEnd = 1u << 5,
+  kWantDone = 1u << 6,
+  kWantStop = 1u << 7,
+};
+
+/// Reads under way at once, so that the source's latency costs nothing.
+constexpr std::uint64_t kReads = 4;
+/// Bytes read ahead by all transfers of a connection together, roughly, and the least one read is for.
+constexpr std::uint64_t kReadAhead = 524'288;
+constexpr std::uint64_t kSmallestRead = 16'384;
+/// A piece of a file is cut where a frame ends, but not into crumbs.
+constexpr std::size_t kSmallestPiece = 512;
+
+/// Handles are 32 bits wide, and one of them carries the direction.
+constexpr std::uint64_t kMaxId = 0x7fffffff;
+
+constexpr std::string_view kTooMany = "more bytes than declared";
+constexpr std::string_view kTooFew = "fewer bytes than declared";
+
+bool isFinal(TransferState state) { return state >= TransferState::Done; }
+
+}  // namespace
+
+struct Transfers::Transfer {
+  struct Put {
+    Ticket ticket = 0;
+    std::uint64_t length = 0;
+    std::uint64_t sent = 0;
+  };
+
+  TransferHandle handle = 0;
+  std::uint64_t id = 0;
+  bool mine = false;
+  TransferState state = TransferState::Offered;
+  bool pausedHere = false;
+  bool pausedThere = false;
+  bool ended = false;        ///< mine: end() was called; otherwise: END came
+  bool askedForEnd = false;  ///< mine: the read of length 0 was made
+  bool counted = false;      ///< among openOffers_ or openIncoming_
+  // Events that wait.
+  bool tellOffered = false;
+  bool tellState = false;
+  bool tellProgress = false;
+  bool tellEnded = false;
+  unsigned wants = 0;
+  StopCode stopCode = StopCode::Cancelled;
+  std::optional<std::uint64_t> size;
+  std::uint64_t requested = 0;  ///< mine: asked of the source
+  std::uint64_t supplied = 0;   ///< mine: put by the source
+  std::uint64_t moved = 0;      ///< bytes that were framed (mine) or came
+  std::uint64_t consumed = 0;   ///< of these, in the receiver's hands
+  std::uint64_t limit = 0;      ///< moved may not exceed this
+  Ring<Put> puts;
+  std::string name;
+  std::string mime;
+  std::string reason;
+};
+
+Transfers::Transfers(const FramingConfig& config)
+    : window_(std::clamp<std::uint64_t>(config.transferWindowBytes, 1, kMaxVarint / 2)),
+      readBytes_(std::max<std::uint64_t>(config.transferReadBytes, 1)) {}
+
+Transfers::~Transfers() = default;
+
+Transfers::Transfer* Transfers::find(TransferHandle handle) const {
+  for (const Slot& slot : transfers_) {
+    if (slot->handle == handle) return slot.get();
+  }
+  return nullptr;
+}
+
+Transfers::Transfer* Transfers::findRunning(TransferHandle handle) const {
+  Transfer* const transfer = find(handle);
+  const bool running =
+      transfer != nullptr && (transfer->state == TransferState::Active || transfer->state == TransferState::Paused);
+  return running ? transfer : nullptr;
+}
+
+// -- state ---------------------------------------------------------------------------------------------
+
+void Transfers::want(Transfer& transfer, unsigned control) {
+  transfer.wants |= control;
+  maybeControl_ = true;
+}
+
+void Transfers::setState(Transfer& transfer, TransferState state, std::string_view reason) {
+  if (transfer.state == state || isFinal(transfer.state)) return;
+  transfer.state = state;
+  transfer.reason = reason;
+  transfer.tellState = true;
+  maybeEvents_ = true;
+  maybeData_ = true;
+}
+
+/// The one door into a final state: whatever was under way is dropped.
+void Transfers::finish(Transfer& transfer, TransferState state, std::string_view reason) {
+  while (!transfer.puts.empty()) {
+    queuedBytes_ -= transfer.puts.front().length - transfer.puts.front().sent;
+    transfer.puts.pop();
+  }
+  transfer.wants = 0;
+  transfer.tellEnded = false;
+  setState(transfer, state, clipUtf8(reason, kMaxReason));
+}
+
+/// Ends a transfer on this side's initiative, and tells the other side if it knows of it.
+void Transfers::stop(Transfer& transfer, TransferState state, std::string_view reason) {
+  const bool known = transfer.counted && (transfer.wants & kWantOffer) == 0;
+  finish(transfer, state, reason);
+  if (!known) {
+    freeOffer(transfer);
+    return;
+  }
+  transfer.stopCode = state == TransferState::Cancelled  ? StopCode::Cancelled
+                      : state == TransferState::Rejected ? StopCode::Rejected
+                                                         : StopCode::Failed;
+  want(transfer, kWantStop);
+}
+
+void Transfers::updatePaused(Transfer& transfer) {
+  setState(transfer, transfer.pausedHere || transfer.pausedThere ? TransferState::Paused : TransferState::Active, {});
+}
+
+/// Both sides know that it is over: another offer may take its place.
+void Transfers::freeOffer(Transfer& transfer) {
+  if (!std::exchange(transfer.counted, false)) return;
+  if (!transfer.mine) {
+    --openIncoming_;
+    return;
+  }
+  --openOffers_;
+  promote();
+}
+
+void Transfers::promote() {
+  while (openOffers_ < kMaxOffers && !waiting_.empty()) {
+    Transfer* const transfer = find(waiting_.front());
+    waiting_.erase(waiting_.begin());
+    if (transfer == nullptr || isFinal(transfer->state)) continue;
+    transfer->counted = true;
+    ++openOffers_;
+    want(*transfer, kWantOffer);
+  }
+}
+
+// -- the application -----------------------------------------------------------------------------------
+
+bool Transfers::offer(TransferHandle handle, std::string name, std::string mime, std::optional<std::uint64_t> size) {
+  if (handle % 2 == 0 || handle <= lastOwn_ || handle / 2 >= kMaxId || (size && *size >= kMaxVarint)) return false;
+  lastOwn_ = handle;
+  auto transfer = std::make_unique<Transfer>();
+  transfer->handle = handle;
+  transfer->id = handle / 2 + 1;
+  transfer->mine = true;
+  transfer->size = size;
+  transfer->name = std::move(name);
+  transfer->mime = std::move(mime);
+  transfers_.push_back(std::move(transfer));
+  waiting_.push_back(handle);
+  promote();
+  return true;
+}
+
+bool Transfers::accept(TransferHandle handle) {
+  Transfer* const transfer = find(handle);
+  if (transfer == nullptr || transfer->mine || transfer->state != TransferState::Offered) return false;
+  transfer->limit = window_;
+  setState(*transfer, TransferState::Active, {});
+  want(*transfer, kWantAccept);
+  return true;
+}
+
+bool Transfers::reject(TransferHandle handle, std::string_view reason) {
+  Transfer* const transfer = find(handle);
+  if (transfer == nullptr || transfer->mine || transfer->state != TransferState::Offered) return false;
+  stop(*transfer, TransferState::Rejected, reason);
+  return true;
+}
+
+bool Transfers::pause(TransferHandle handle) {
+  Transfer* const transfer = findRunning(handle);
+  if (transfer == nullptr) return false;
+  if (!std::exchange(transfer->pausedHere, true)) {
+    transfer->wants &= ~unsigned{kWantResume};
+    want(*transfer, kWantPause);
+  }
+  updatePaused(*transfer);
+  return true;
+}
+
+bool Transfers::resume(TransferHandle handle) {
+  Transfer* const transfer = findRunning(handle);
+  if (transfer == nullptr || !transfer->pausedHere) return false;
+  transfer->pausedHere = false;
+  // A PAUSE that has not left need not be taken back, but one RESUME too many does no harm.
+  transfer->wants &= ~unsigned{kWantPause};
+  want(*transfer, kWantResume);
+  updatePaused(*transfer);
+  return true;
+}
+
+bool Transfers::cancel(TransferHandle handle, std::string_view reason) {
+  Transfer* const transfer = find(handle);
+  if (transfer == nullptr || isFinal(transfer->state)) return false;
+  stop(*transfer, TransferState::Cancelled, reason);
+  return true;
+}
+
+bool Transfers::put(TransferHandle handle, std::uint64_t length, Ticket ticket) {
+  Transfer* const transfer = findRunning(handle);
+  if (transfer == nullptr || !transfer->mine || transfer->ended || length == 0) return false;
+  if (length > transfer->size.value_or(kMaxVarint) - transfer->supplied) {
+    stop(*transfer, TransferState::Failed, kTooMany);
+    return false;
+  }
+  transfer->puts.push({ticket, length, 0});
+  transfer->supplied += length;
+  // A stream may hand out more than it was asked for.
+  transfer->requested = std::max(transfer->requested, transfer->supplied);
+  queuedBytes_ += length;
+  maybeData_ = true;
+  maybeEvents_ = true;
+  return true;
+}
+
+bool Transfers::end(TransferHandle handle) {
+  Transfer* const transfer = findRunning(handle);
+  if (transfer == nullptr || !transfer->mine) return false;
+  if (std::exchange(transfer->ended, true)) return true;
+  if (transfer->size && transfer->supplied != *transfer->size) {
+    stop(*transfer, TransferState::Failed, kTooFew);
+  } else if (transfer->moved == transfer->supplied) {
+    want(*transfer, kWantEnd);
+  }
+  return true;
+}
+
+bool Transfers::consumed(TransferHandle handle, std::uint64_t length) {
+  Transfer* const transfer = findRunning(handle);
+  if (transfer == nullptr || transfer->mine || length > transfer->moved - transfer->consumed) return false;
+  transfer->consumed += length;
+  // Rarely enough to cost nothing, often enough that the sender never runs dry and a progress bar moves.
+  const std::uint64_t limit = std::min(transfer->consumed + window_, kMaxVarint);
+  if (limit - transfer->limit >= std::max<std::uint64_t>(window_ / 8, 1)) want(*transfer, kWantWindow);
+  return true;
+}
+
+bool Transfers::complete(TransferHandle handle) {
+  Transfer* const transfer = findRunning(handle);
+  if (transfer == nullptr || transfer->mine || !transfer->ended || transfer->tellEnded) return false;
+  finish(*transfer, TransferState::Done, {});
+  want(*transfer, kWantDone);
+  return true;
+}
+
+void Transfers::cancelAll(std::string_view reason) {
+  for (const Slot& slot : transfers_) {
+    if (!isFinal(slot->state)) stop(*slot, TransferState::Cancelled, reason);
+  }
+}
+
+void Transfers::abort(std::string_view reason) {
+  waiting_.clear();
+  for (const Slot& slot : transfers_) {
+    finish(*slot, TransferState::Failed, reason);
+    slot->counted = false;
+  }
+  maybeControl_ = maybeData_ = false;
+  maybeEvents_ = true;
+}
+
+// -- events --------------------------------------------------------------------------------------------
+
+std::optional<FramingEvent> Transfers::poll() {
+  if (!maybeEvents_) return std::nullopt;
+  std::uint64_t active = 0;
+  for (const Slot& slot : transfers_) active += slot->mine && slot->state == TransferState::Active ? 1 : 0;
+  const std::uint64_t share = kReadAhead / std::max<std::uint64_t>(active, 1);
+  const std::uint64_t readLength = std::min(readBytes_, std::max(share, kSmallestRead));
+  for (std::size_t i = 0; i < transfers_.size();) {
+    Transfer& transfer = *transfers_[i];
+    if (std::optional<FramingEvent> event = eventOf(transfer, readLength)) return event;
+    if (isFinal(transfer.state) && transfer.wants == 0) {
+      transfers_.erase(transfers_.begin() + static_cast<std::ptrdiff_t>(i));
+      if (roundRobin_ > i) --roundRobin_;
+    } else {
+      ++i;
+    }
+  }
+  maybeEvents_ = false;
+  return std::nullopt;
+}
+
+std::optional<FramingEvent> Transfers::eventOf(Transfer& transfer, std::uint64_t readLength) {
+  using Kind = FramingEvent::Kind;
+  FramingEvent event;
+  event.transfer = transfer.handle;
+  if (std::exchange(transfer.tellOffered, false)) {
+    event.kind = Kind::TransferOffered;
+    event.name = std::move(transfer.name);
+    event.mime = std::move(transfer.mime);
+    event.size = transfer.size;
+    return event;
+  }
+  if (transfer.tellState && !isFinal(transfer.state)) {
+    transfer.tellState = false;
+    event.kind = Kind::TransferState;
+    event.state = transfer.state;
+    return event;
+  }
+  if (std::exchange(transfer.tellProgress, false)) {
+    event.kind = Kind::TransferProgress;
+    event.size = transfer.consumed;
+    return event;
+  }
+  if (std::exchange(transfer.tellEnded, false)) {
+    event.kind = Kind::TransferEnded;
+    return event;
+  }
+  if (std::exchange(transfer.tellState, false)) {
+    event.kind = Kind::TransferState;
+    event.state = transfer.state;
+    event.text = transfer.reason;
+    return event;
+  }
+  if (!transfer.mine || transfer.state != TransferState::Active || transfer.ended || transfer.askedForEnd) {
+    return std::nullopt;
+  }
+  event.kind = Kind::TransferRead;
+  event.offset = transfer.requested;
+  const std::uint64_t left = transfer.size.value_or(kMaxVarint) - transfer.requested;
+  event.length = std::min(readLength, left);
+  if (left == 0) {
+    // Only when all was put, so that a source with several reads open cannot end too early.
+    if (transfer.supplied < transfer.requested) return std::nullopt;
+    transfer.askedForEnd = true;
+  } else if (transfer.requested - transfer.moved > (kReads - 1) * readLength) {
+    return std::nullopt;
+  }
+  transfer.requested += event.length;
+  return event;
+}
+
+// -- outgoing ------------------------------------------------------------------------------------------
+
+bool Transfers::sendable(const Transfer& transfer) const {
+  return transfer.mine && transfer.state == TransferState::Active && !transfer.puts.empty() &&
+         transfer.moved < transfer.limit;
+}
+
+bool Transfers::anyControl() const {
+  return std::any_of(transfers_.begin(), transfers_.end(), [](const Slot& slot) { return slot->wants != 0; });
+}
+
+bool Transfers::anyData() const {
+  return std::any_of(transfers_.begin(), transfers_.end(), [this](const Slot& slot) { return sendable(*slot); });
+}
+
+bool Transfers::emit(std::span<std::byte> space, Piece& piece) {
+  piece = {};
+  if (maybeControl_) {
+    for (const Slot& slot : transfers_) {
+      if (slot->wants != 0) return emitControl(*slot, space, piece);
+    }
+    maybeControl_ = false;
+  }
+  if (!maybeData_) return false;
+  const std::size_t count = transfers_.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t index = (roundRobin_ + i) % count;  // transfers come and go, so it may point anywhere
+    if (!sendable(*transfers_[index])) continue;
+    if (!emitData(*transfers_[index], space, piece)) return false;
+    roundRobin_ = index + 1;
+    return true;
+  }
+  maybeData_ = false;
+  return false;
+}
+
+/// Writes the first message that `transfer` wants to send, and forgets the wish.
+void Transfers::writeControl(Transfer& transfer, ByteWriter& writer) {
+  const unsigned wish = transfer.wants & (~transfer.wants + 1);
+  transfer.wants &= ~wish;
+  const auto begin = [&](TransferOp op) {
+    writer.byte(static_cast<std::uint8_t>(op));
+    writer.varint(transfer.id);
+  };
+  switch (wish) {
+    case kWantOffer:
+      begin(TransferOp::Offer);
+      writer.varint(transfer.size ? *transfer.size + 1 : 0);
+      writer.text(clipUtf8(transfer.name, kMaxTransferName));
+      writer.text(clipUtf8(transfer.mime, kMaxTransferMime));
+      break;
+    case kWantAccept:
+      begin(TransferOp::Accept);
+      writer.varint(transfer.limit);
+      break;
+    case kWantPause:
+      begin(transfer.mine ? TransferOp::Pause : TransferOp::ReceiverPause);
+      break;
+    case kWantResume:
+      begin(transfer.mine ? TransferOp::Resume : TransferOp::ReceiverResume);
+      break;
+    case kWantWindow:
+      transfer.limit = std::min(transfer.consumed + window_, kMaxVarint);
+      begin(TransferOp::Window);
+      writer.varint(transfer.consumed);
+      writer.varint(transfer.limit);
+      break;
+    case kWantEnd:
+      begin(TransferOp::End);
+      writer.varint(transfer.moved);
+      break;
+    case kWantDone:
+      begin(TransferOp::Done);
+      break;
+    default:
+      begin(transfer.mine ? TransferOp::Stop : TransferOp::ReceiverStop);
+      writer.byte(static_cast<std::uint8_t>(transfer.stopCode));
+      writer.text(transfer.reason);
+      break;
+  }
+  if (wish == kWantDone || wish == kWantStop) {
+    freeOffer(transfer);
+    maybeEvents_ = true;  // poll() may forget it now
+  }
+}
+
+bool Transfers::emitControl(Transfer& transfer, std::span<std::byte> space, Piece& piece) {
+  // Any control message fits this, and any frame.
+  constexpr std::size_t kLongest = 1'100;
+  if (space.size() < kLongest) {
+    // Most are far shorter than that: a window update shares a frame with data.
+    const std::size_t estimate =
+        64 + ((transfer.wants & kWantOffer) ? transfer.name.size() + transfer.mime.size() : 0) + transfer.reason.size();
+    if (space.size() < estimate) return false;
+  }
+  std::byte message[kLongest];
+  ByteWriter body(message);
+  writeControl(transfer, body);
+  Segment segment;
+  segment.lane = Lane::File;
+  segment.format = kFormatTransferControl;
+  segment.first = segment.last = true;
+  segment.length = body.length();
+  ByteWriter writer(space);
+  writeSegmentHead(writer, segment);
+  writer.bytes(message, body.length());
+  piece.head = writer.length();
+  return true;
+}
+
+bool Transfers::emitData(Transfer& transfer, std::span<std::byte> space, Piece& piece) {
+  Transfer::Put& put = transfer.puts.front();
+  const std::size_t idLength = varintLength(transfer.id);
+  const std::uint64_t wanted = std::min(put.length - put.sent, transfer.limit - transfer.moved);
+  std::uint64_t length = wanted;
+  if (segmentHeadLength(0, idLength + wanted) + idLength + wanted > space.size()) {
+    const std::size_t head = segmentHeadLength(0, space.size()) + idLength;
+    if (space.size() < head + kSmallestPiece) return false;
+    length = space.size() - head;
+  }
+  Segment segment;
+  segment.lane = Lane::File;
+  segment.format = kFormatTransferData;
+  segment.first = segment.last = true;
+  segment.length = idLength + static_cast<std::size_t>(length);
+  ByteWriter writer(space);
+  writeSegmentHead(writer, segment);
+  writer.varint(transfer.id);
+  piece = {writer.length(), static_cast<std::size_t>(length), put.ticket, put.sent};
+  put.sent += length;
+  transfer.moved += length;
+  queuedBytes_ -= length;
+  maybeEvents_ = true;  // there may be room for another read
+  if (put.sent == put.length) transfer.puts.pop();
+  if (transfer.ended && transfer.moved == transfer.supplied) want(transfer, kWantEnd);
+  return true;
+}
+
+// -- incoming ------------------------------------------------------------------------------------------
+
+Wrong Transfers::control(std::span<const std::byte> message) {
+  ByteReader reader(message);
+  std::uint8_t code = 0;
+  std::uint64_t id = 0;
+  if (!reader.byte(code)) return "an empty transfer message";
+  if (code >= 0x20 && code <= 0x3f) return nullptr;
+  const bool sender =
+      code >= static_cast<unsigned>(TransferOp::Offer) && code <= static_cast<unsigned>(TransferOp::Resume);
+  const bool receiver =
+      code >= static_cast<unsigned>(TransferOp::Accept) && code <= static_cast<unsigned>(TransferOp::Done);
+  if (!sender && !receiver) return "an unknown transfer message";
+  const auto op = static_cast<TransferOp>(code);
+  if (!reader.varint(id) || id == 0 || id > kMaxId) return "a transfer message without an id";
+  if (op == TransferOp::Offer) return offered(reader, id);
+  const TransferHandle handle = static_cast<TransferHandle>(sender ? id * 2 : id * 2 - 1);
+  if (handle > (sender ? lastIncoming_ : lastOwn_)) return "a message of no transfer";
+  Transfer* const transfer = find(handle);
+  // Ours may be over while the other side's last words are on their way.
+  if (transfer == nullptr || isFinal(transfer->state)) return nullptr;
+  if (transfer->mine && (!transfer->counted || (transfer->wants & kWantOffer))) return "an answer to no offer";
+  if (op == TransferOp::Stop || op == TransferOp::ReceiverStop) return stopped(*transfer, reader);
+  return sender ? fromSender(*transfer, op, reader) : fromReceiver(*transfer, op, reader);
+}
+
+Wrong Transfers::offered(ByteReader& reader, std::uint64_t id) {
+  std::uint64_t size = 0;
+  std::uint64_t length = 0;
+  std::string_view name;
+  std::string_view mime;
+  if (id * 2 <= lastIncoming_) return "an offer whose id was used before";
+  if (!reader.varint(size) || !reader.varint(length) || length > kMaxTransferName || !reader.text(length, name) ||
+      !reader.varint(length) || length > kMaxTransferMime || !reader.text(length, mime)) {
+    return "a transfer offer that cannot be read";
+  }
+  if (openIncoming_ >= kMaxOffers) return "too many transfer offers at once";
+  auto transfer = std::make_unique<Transfer>();
+  transfer->id = id;
+  transfer->handle = lastIncoming_ = static_cast<TransferHandle>(id * 2);
+  if (size > 0) transfer->size = size - 1;
+  transfer->name = name;
+  transfer->mime = mime;
+  transfer->counted = true;
+  transfer->tellOffered = true;
+  ++openIncoming_;
+  transfers_.push_back(std::move(transfer));
+  maybeEvents_ = true;
+  return nullptr;
+}
+
+Wrong Transfers::stopped(Transfer& transfer, ByteReader& reader) {
+  std::uint8_t code = 0;
+  std::uint64_t length = 0;
+  std::string_view reason;
+  if (!reader.byte(code) || !reader.varint(length) || length > kMaxReason || !reader.text(length, reason)) {
+    return "a transfer's end that cannot be read";
+  }
+  TransferState state = TransferState::Cancelled;
+  if (code == static_cast<std::uint8_t>(StopCode::Failed)) {
+    state = TransferState::Failed;
+  } else if (code == static_cast<std::uint8_t>(StopCode::Rejected)) {
+    if (!transfer.mine || transfer.state != TransferState::Offered) return "a rejection of no offer";
+    state = TransferState::Rejected;
+  } else if (code != static_cast<std::uint8_t>(StopCode::Cancelled)) {
+    return "a transfer's end of no known kind";
+  }
+  finish(transfer, state, reason);
+  freeOffer(transfer);
+  // Nobody was told of it, so nobody misses it; and offers that come and go within a frame leave nothing behind.
+  if (transfer.tellOffered) {
+    std::erase_if(transfers_, [&](const Slot& slot) { return slot.get() == &transfer; });
+  }
+  return nullptr;
+}
+
+Wrong Transfers::fromSender(Transfer& transfer, TransferOp op, ByteReader& reader) {
+  if (op == TransferOp::End) {
+    std::uint64_t total = 0;
+    if (!reader.varint(total)) return "a transfer's end that cannot be read";
+    if (transfer.state == TransferState::Offered) return "the end of a transfer that was not accepted";
+    if (transfer.ended || total != transfer.moved) return "a transfer that ends where it should not";
+    if (transfer.size && total != *transfer.size) {
+      stop(transfer, TransferState::Failed, kTooFew);
+      return nullptr;
+    }
+    transfer.ended = true;
+    transfer.tellEnded = true;
+    maybeEvents_ = true;
+    return nullptr;
+  }
+  if (transfer.state == TransferState::Offered) return "a pause of a transfer that was not accepted";
+  transfer.pausedThere = op == TransferOp::Pause;
+  updatePaused(transfer);
+  return nullptr;
+}
+
+Wrong Transfers::fromReceiver(Transfer& transfer, TransferOp op, ByteReader& reader) {
+  std::uint64_t consumed = 0;
+  std::uint64_t limit = 0;
+  if (op == TransferOp::Accept) {
+    if (!reader.varint(limit)) return "an acceptance that cannot be read";
+    if (transfer.state != TransferState::Offered) return "an acceptance of no offer";
+    transfer.limit = limit;
+    setState(transfer, TransferState::Active, {});
+    return nullptr;
+  }
+  if (transfer.state == TransferState::Offered) return "a transfer message before the acceptance";
+  switch (op) {
+    case TransferOp::Window:
+      if (!reader.varint(consumed) || !reader.varint(limit)) return "a transfer window that cannot be read";
+      if (limit < transfer.limit) return "a transfer window that shrinks";
+      if (consumed < transfer.consumed || consumed > transfer.moved)
+        return "a transfer that consumed what was not sent";
+      transfer.limit = limit;
+      transfer.tellProgress = transfer.tellProgress || consumed > transfer.consumed;
+      transfer.consumed = consumed;
+      maybeData_ = maybeEvents_ = true;
+      return nullptr;
+    case TransferOp::Done:
+      // All but the END itself was framed, and that too if nothing wants to be written.
+      if (!transfer.ended || transfer.moved != transfer.supplied || transfer.wants & kWantEnd) {
+        return "a transfer that is done before its end";
+      }
+      transfer.tellProgress = transfer.tellProgress || transfer.moved > transfer.consumed;
+      transfer.consumed = transfer.moved;
+      finish(transfer, TransferState::Done, {});
+      freeOffer(transfer);
+      return nullptr;
+    default:
+      transfer.pausedThere = op == TransferOp::ReceiverPause;
+      updatePaused(transfer);
+      return nullptr;
+  }
+}
+
+Wrong Transfers::data(std::span<const std::byte> message, TransferHandle& handle, std::size_t& offset) {
+  handle = 0;
+  ByteReader reader(message);
+  std::uint64_t id = 0;
+  if (!reader.varint(id) || id == 0 || id > kMaxId || id * 2 > lastIncoming_) return "bytes of no transfer";
+  Transfer* const transfer = find(static_cast<TransferHandle>(id * 2));
+  if (transfer == nullptr || isFinal(transfer->state)) return nullptr;
+  const std::size_t length = reader.remaining();
+  if (transfer->ended) return "bytes of a transfer after its end";
+  if (length > transfer->limit - transfer->moved) return "more bytes of a transfer than its window allows";
+  if (length == 0) return nullptr;
+  if (length > transfer->size.value_or(kMaxVarint) - transfer->moved) {
+    stop(*transfer, TransferState::Failed, kTooMany);
+    return nullptr;
+  }
+  transfer->moved += length;
+  handle = transfer->handle;
+  offset = reader.offset();
+  return nullptr;
+}
+
+}  // namespace peerbridge
