@@ -69,7 +69,7 @@ struct SignalMessage {
 };
 
 /// The largest signaling message that is read or written, in bytes of UTF-8.
-inline constexpr std::size_t kMaxSignalBytes = 256 * 1024;
+inline constexpr std::size_t kMaxSignalBytes = std::size_t{256} * 1024;
 
 /// The longest src, dst and connectionId that is read, in bytes of UTF-8.
 inline constexpr std::size_t kMaxIdBytes = 256;

@@ -17,7 +17,7 @@ class SignalQueue {
  public:
   /// The bounds: room for an OFFER and a few batches of candidates of every connection that a page can have.
   static constexpr std::size_t kMaxMessages = 2'048;
-  static constexpr std::size_t kMaxBytes = 8 * 1024 * 1024;
+  static constexpr std::size_t kMaxBytes = std::size_t{8} * 1024 * 1024;
 
   struct Entry {
     ConnectionHandle connection = 0;
