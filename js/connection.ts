@@ -168,6 +168,7 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
         return
       case 'connection-error': return this._error(event.error, event.message)
       case 'connection-closed': return this._closed(event.reason)
+      default: // about the peer, or about data: not ours
     }
   }
 

@@ -33,7 +33,10 @@ export class MediaConnection extends Connection<MediaConnectionEvents> {
     return this.#remoteStream
   }
 
-  /** Takes an incoming call; a second time, or on an outgoing one, a no-op. Without a stream nothing is shown, and the other side may still be seen. */
+  /**
+   * Takes an incoming call; a second time, or on an outgoing one, a no-op. Without a stream nothing is shown, and the
+   * other side may still be seen.
+   */
   answer(stream?: MediaStream, options: AnswerOptions = {}): void {
     if (this.#answered || this.ended) return
     Object.assign(this.options, options)

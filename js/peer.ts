@@ -242,6 +242,7 @@ export class Peer extends Emitter<PeerEvents> {
     const { debug, logFunction } = this.options
     if (debug < level) return
     if (logFunction) logFunction(level, ...rest)
+    // eslint-disable-next-line no-console -- that is what the option debug asks for
     else console[level === 1 ? 'error' : level === 2 ? 'warn' : 'log']('peerbridge:', ...rest)
   }
 

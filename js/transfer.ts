@@ -33,7 +33,7 @@ export interface TransferPort {
   supply(transfer: number, bytes: Uint8Array): void
 }
 
-type TransferEvent = CoreEvent & { transfer: number }
+type TransferEvent = CoreEvent & { type: 'transfer-state' | 'transfer-progress' | 'transfer-ended' }
 
 /** Between two 'progress' events, ms. */
 const progressInterval = 50
@@ -84,7 +84,10 @@ export class Transfer extends Emitter<TransferEvents> {
   #consumedAt = 0
 
   /** @internal Made by `sendFile()` and by the event 'transfer'. */
-  constructor(port: TransferPort, connection: number, id: number, offer: { name: string, mime: string, size?: number }, source?: TransferSource) {
+  constructor(
+    port: TransferPort, connection: number, id: number, offer: { name: string, mime: string, size?: number },
+    source?: TransferSource,
+  ) {
     super()
     this.#port = port
     this.#connection = connection

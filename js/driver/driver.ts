@@ -344,7 +344,8 @@ export class Driver {
       const { candidate, sdpMid, sdpMLineIndex, usernameFragment } = found
       this.feed({
         type: 'local-candidate', link, candidate,
-        ...(sdpMid != null && { sdpMid }), ...(sdpMLineIndex != null && { sdpMLineIndex }), ...(usernameFragment != null && { usernameFragment }),
+        ...(sdpMid != null && { sdpMid }), ...(sdpMLineIndex != null && { sdpMLineIndex }),
+        ...(usernameFragment != null && { usernameFragment }),
       })
     }
     pc.onicegatheringstatechange = () => {
@@ -381,7 +382,9 @@ export class Driver {
   }
 
   /** Runs one asynchronous step on a link and reports it, unless the link is gone when it ends. */
-  #operate(handle: number, op: number, step: (pc: RTCPeerConnection) => Promise<RTCSessionDescription | null | void>): void {
+  #operate(
+    handle: number, op: number, step: (pc: RTCPeerConnection) => Promise<RTCSessionDescription | null | void>,
+  ): void {
     const link = this.#links.get(handle)
     if (!link) return
     const ours = (): boolean => this.#links.get(handle) === link

@@ -10,10 +10,10 @@ export function watchEnvironment(feed: (input: CoreInput) => void, signal: Abort
   on(window, 'online', network('online'))
   on(window, 'offline', network('offline'))
   // Missing in Firefox and Safari; there ICE notices by itself, a little later.
-  on((navigator as { connection?: EventTarget }).connection, 'change', network('changed'))
+  on((globalThis.navigator as { connection?: EventTarget } | undefined)?.connection, 'change', network('changed'))
   const resumed = network('resumed')
   on(window.document, 'visibilitychange', () => {
-    if (document.visibilityState === 'visible') resumed()
+    if (window.document.visibilityState === 'visible') resumed()
   })
   on(window, 'pageshow', event => {
     if ((event as PageTransitionEvent).persisted) resumed()

@@ -1,0 +1,448 @@
+import { afterEach, beforeEach, describe, expect, it, vi, type Mocked } from 'vitest'
+import type { CoreEvent, CoreOutput, Delivery } from '../../js/core/types.js'
+import { type ConnectionHooks, Driver, type Runtime } from '../../js/driver/driver.js'
+import { FakeChannel, FakeCore, FakePeerConnection, FakeTransport, runtime, settled } from './fakes.js'
+
+let core: FakeCore
+let transport: FakeTransport
+let events: CoreEvent[]
+let hooks: Mocked<ConnectionHooks>
+let failed: ReturnType<typeof vi.fn>
+let unavailable: ReturnType<typeof vi.fn>
+
+function make(load: () => Promise<Runtime> = () => Promise.resolve(runtime(core)), onEvent?: (event: CoreEvent) => void): Driver {
+  return new Driver({
+    config: { seed: 1 }, rtc: {}, transport, load,
+    event: (event) => { events.push(event); onEvent?.(event) },
+    hooks: () => hooks, unavailable: unavailable as never, failed: failed as never,
+  })
+}
+
+/** A driver whose core answers the next input with these. */
+async function after(...outputs: CoreOutput[]): Promise<Driver> {
+  const driver = make()
+  await settled()
+  tell(driver, ...outputs)
+  return driver
+}
+
+function tell(driver: Driver, ...outputs: CoreOutput[]): void {
+  core.outputs.push(...outputs)
+  driver.feed({ type: 'timeout' })
+}
+
+/** One connection (2) with link 4 and an open channel 6 bound to it. */
+async function connected(): Promise<{ driver: Driver, pc: FakePeerConnection, channel: FakeChannel }> {
+  const driver = await after(
+    { type: 'link-create', link: 4, connection: 2 },
+    { type: 'channel-create', link: 4, channel: 6, label: 'chat', ordered: true, lowThreshold: 100 },
+  )
+  const pc = FakePeerConnection.made[0]!
+  const channel = pc.channels[0]!
+  channel.open()
+  tell(driver, { type: 'channel-bind', channel: 6, connection: 2, lowThreshold: 200 })
+  return { driver, pc, channel }
+}
+
+beforeEach(() => {
+  core = new FakeCore()
+  transport = new FakeTransport()
+  events = []
+  failed = vi.fn()
+  unavailable = vi.fn()
+  hooks = {
+    message: vi.fn(), transferData: vi.fn(), transferRead: vi.fn(), linked: vi.fn(), track: vi.fn(), iceState: vi.fn(),
+    channelOpened: vi.fn(), sdp: vi.fn((sdp: string) => sdp),
+  }
+  FakePeerConnection.made = []
+  FakePeerConnection.fail = null
+  vi.stubGlobal('RTCPeerConnection', FakePeerConnection)
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+  vi.unstubAllGlobals()
+})
+
+describe('the control border', () => {
+  it('keeps inputs, in order, until the core is loaded', async () => {
+    const driver = make()
+    driver.feed({ type: 'start', token: 't' })
+    driver.feed({ type: 'disconnect' })
+    expect(core.inputs).toEqual([])
+    await settled()
+    expect(core.inputs.map(input => input.type)).toEqual(['start', 'disconnect'])
+  })
+
+  it('never re-enters the core from a listener, and does what the listener asked afterwards', async () => {
+    const order: string[] = []
+    const driver = make(undefined, (event) => {
+      order.push(`event ${event.type}`)
+      if (event.type === 'peer-opened') {
+        driver.feed({ type: 'disconnect' })
+        order.push('back in the listener')
+      }
+    })
+    core.answer = (input) => {
+      order.push(`input ${input.type}`)
+      return input.type === 'start' ? [{ type: 'peer-opened', id: 'a' }, { type: 'peer-state', state: 'open', reason: '' }] : []
+    }
+    driver.feed({ type: 'start', token: 't' })
+    await settled()
+    expect(order).toEqual(['input start', 'event peer-opened', 'back in the listener', 'event peer-state', 'input disconnect'])
+  })
+
+  it('lets an exception of a listener surface and goes on', async () => {
+    const surfaced = vi.fn()
+    vi.stubGlobal('reportError', surfaced)
+    const driver = make(undefined, () => { throw new Error('of the application') })
+    await settled()
+    tell(driver, { type: 'peer-opened', id: 'a' }, { type: 'peer-closed' })
+    expect(events.map(event => event.type)).toEqual(['peer-opened', 'peer-closed'])
+    expect(surfaced).toHaveBeenCalledTimes(2)
+  })
+
+  it('arms one timer for the deadline of the core', async () => {
+    const driver = make()
+    await settled()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    core.at = performance.now() + 50
+    driver.feed({ type: 'network', change: 'online' })
+    driver.feed({ type: 'network', change: 'online' })
+    expect(vi.getTimerCount()).toBe(1)
+    core.answer = () => { core.at = null; return [] }
+    vi.advanceTimersByTime(49)
+    expect(core.ofType('timeout')).toHaveLength(0)
+    vi.advanceTimersByTime(1)
+    expect(core.ofType('timeout')).toHaveLength(1)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('reports that the runtime could not be loaded', async () => {
+    const error = new Error('404')
+    make(() => Promise.reject(error))
+    await settled()
+    expect(unavailable).toHaveBeenCalledWith(error)
+  })
+
+  it('closes everything when disposed, reports nothing more, and twice is harmless', async () => {
+    const { driver, pc, channel } = await connected()
+    tell(driver, { type: 'signaling-connect', transport: 8, id: 'a', token: 't' })
+    const before = core.inputs.length
+    driver.dispose()
+    driver.dispose()
+    driver.feed({ type: 'disconnect' })
+    transport.channels[0]!.handlers.message('late')
+    expect(pc.closed).toBe(true)
+    expect(channel.onmessage).toBeNull()
+    expect(transport.channels[0]!.closed).toBe(true)
+    expect(core.disposed).toBe(true)
+    expect(core.inputs).toHaveLength(before)
+  })
+
+  it('disposes the core only after the loop that is running', async () => {
+    const driver = await after()
+    const dispose = vi.spyOn(core, 'dispose').mockImplementation(() => expect(core.inside).toBe(false))
+    tell(driver, { type: 'dispose' }, { type: 'peer-closed' })
+    expect(dispose).toHaveBeenCalledOnce()
+    expect(events).toEqual([])
+  })
+})
+
+describe('signaling', () => {
+  it('asks for an id and tells the core', async () => {
+    await after({ type: 'request-id', op: 7 })
+    await settled()
+    expect(core.ofType('id-assigned')).toEqual([{ type: 'id-assigned', op: 7, id: 'given' }])
+  })
+
+  it('tells the core why there is no id', async () => {
+    vi.spyOn(transport, 'requestId').mockImplementation(() => Promise.reject(new Error('503')))
+    await after({ type: 'request-id', op: 7 })
+    await settled()
+    expect(core.ofType('id-failed')).toEqual([{ type: 'id-failed', op: 7, message: '503' }])
+  })
+
+  it('opens, carries messages both ways, and reports the end', async () => {
+    const driver = await after({ type: 'signaling-connect', transport: 8, id: 'a', token: 't' })
+    const channel = transport.channels[0]!
+    channel.handlers.opened()
+    channel.handlers.message('{"type":"OPEN"}')
+    tell(driver, { type: 'signaling-send', transport: 8, text: 'x' })
+    channel.handlers.closed('gone')
+    channel.handlers.message('too late')
+    expect(channel.sent).toEqual(['x'])
+    expect(core.inputs.filter(input => input.type.startsWith('signaling'))).toEqual([
+      { type: 'signaling-opened', transport: 8 },
+      { type: 'signaling-message', transport: 8, text: '{"type":"OPEN"}' },
+      { type: 'signaling-closed', transport: 8, message: 'gone' },
+    ])
+  })
+
+  it('hears nothing more of a transport that the core closed', async () => {
+    const driver = await after({ type: 'signaling-connect', transport: 8, id: 'a', token: 't' })
+    tell(driver, { type: 'signaling-close', transport: 8 })
+    transport.channels[0]!.handlers.closed('late')
+    expect(core.ofType('signaling-closed')).toHaveLength(0)
+  })
+
+  it('stands a transport that reports from within connect(), and one that throws', async () => {
+    vi.spyOn(transport, 'connect').mockImplementationOnce((_id, _token, handlers) => {
+      handlers.opened()
+      return { send: () => {}, close: () => {} }
+    }).mockImplementationOnce(() => { throw new Error('no') })
+    await after({ type: 'signaling-connect', transport: 8, id: 'a', token: 't' }, { type: 'signaling-connect', transport: 10, id: 'a', token: 't' })
+    expect(core.ofType('signaling-opened')).toHaveLength(1)
+    expect(core.ofType('signaling-closed')).toEqual([{ type: 'signaling-closed', transport: 10, message: 'no' }])
+  })
+})
+
+describe('RTCPeerConnection', () => {
+  it('reports the local description that came of an operation', async () => {
+    hooks.sdp.mockImplementation((sdp: string) => `${sdp} transformed`)
+    await after({ type: 'link-create', link: 4, connection: 2 }, { type: 'set-local-description', link: 4, op: 3 })
+    await settled()
+    expect(hooks.linked).toHaveBeenCalledWith(FakePeerConnection.made[0])
+    expect(core.ofType('op-done')).toEqual([{ type: 'op-done', op: 3, sdpType: 'offer', sdp: 'v=0 local transformed' }])
+  })
+
+  it('reports an operation that failed, by the name of the exception', async () => {
+    const driver = await after({ type: 'link-create', link: 4, connection: 2 })
+    const error = new Error('bad sdp')
+    error.name = 'OperationError'
+    FakePeerConnection.made[0]!.rejectNext = error
+    tell(driver, { type: 'set-remote-description', link: 4, op: 5, sdpType: 'answer', sdp: 'x' })
+    await settled()
+    expect(core.ofType('op-failed')).toEqual([{ type: 'op-failed', op: 5, name: 'OperationError', message: 'bad sdp' }])
+  })
+
+  it('does not report an operation of a link that was closed meanwhile', async () => {
+    await after(
+      { type: 'link-create', link: 4, connection: 2 }, { type: 'set-local-description', link: 4, op: 3 },
+      { type: 'link-close', link: 4 },
+    )
+    await settled()
+    expect(core.ofType('op-done')).toHaveLength(0)
+  })
+
+  it('tells candidates, the end of them, states and the need to negotiate', async () => {
+    await after({ type: 'link-create', link: 4, connection: 2 })
+    const pc = FakePeerConnection.made[0]!
+    pc.onicecandidate!({ candidate: { candidate: 'c', sdpMid: '0', sdpMLineIndex: 0, usernameFragment: null } })
+    pc.onicecandidate!({ candidate: { candidate: '', sdpMid: '0', sdpMLineIndex: 0, usernameFragment: 'u' } })
+    pc.onicecandidate!({ candidate: null })
+    pc.iceGatheringState = 'complete'
+    pc.onicegatheringstatechange!()
+    pc.onnegotiationneeded!()
+    pc.connectionState = 'connected'
+    pc.onconnectionstatechange!()
+    pc.oniceconnectionstatechange!()
+    expect(core.inputs.slice(1)).toEqual([
+      { type: 'local-candidate', link: 4, candidate: 'c', sdpMid: '0', sdpMLineIndex: 0 },
+      { type: 'local-candidate', link: 4, candidate: '', sdpMid: '0', sdpMLineIndex: 0, usernameFragment: 'u' },
+      { type: 'gathering-complete', link: 4 },
+      { type: 'negotiation-needed', link: 4 },
+      { type: 'link-state', link: 4, state: 'connected' },
+    ])
+    expect(hooks.iceState).toHaveBeenCalledWith('new')
+  })
+
+  it('lets nobody listen before it closes a link', async () => {
+    const { driver, pc } = await connected()
+    const before = core.inputs.length + 1
+    tell(driver, { type: 'link-close', link: 4 })
+    expect(pc.closed).toBe(true)
+    expect(core.inputs).toHaveLength(before)
+    expect(driver.peerConnection(2)).toBeNull()
+    expect(driver.dataChannel(2)).toBeNull()
+  })
+
+  it('calls a link failed that the browser refuses to make', async () => {
+    FakePeerConnection.fail = new Error('too many')
+    await after({ type: 'link-create', link: 4, connection: 2 })
+    expect(failed).toHaveBeenCalledWith(FakePeerConnection.fail, 2)
+    expect(core.ofType('link-state')).toEqual([{ type: 'link-state', link: 4, state: 'failed' }])
+  })
+})
+
+describe('RTCDataChannel', () => {
+  it('tells once that a channel is open, with the largest message that it takes', async () => {
+    const { channel } = await connected()
+    channel.open()
+    expect(core.ofType('channel-opened')).toEqual([{ type: 'channel-opened', channel: 6, maxMessageSize: 262_144 }])
+    expect(channel.binaryType).toBe('arraybuffer')
+    expect(channel.bufferedAmountLowThreshold).toBe(200)
+  })
+
+  it.each([[Infinity, 1_073_741_823], [undefined, 65_536]])('understands a maxMessageSize of %s', async (size, told) => {
+    await after({ type: 'link-create', link: 4, connection: 2 }, { type: 'channel-create', link: 4, channel: 6, label: '', ordered: true, lowThreshold: 0 })
+    const pc = FakePeerConnection.made[0]!
+    pc.sctp = size === undefined ? null : { maxMessageSize: size }
+    pc.channels[0]!.open()
+    expect(core.ofType('channel-opened')[0]!.maxMessageSize).toBe(told)
+  })
+
+  it('announces a channel that arrives before it says that it is open', async () => {
+    await after({ type: 'link-create', link: 4, connection: 2 })
+    const channel = new FakeChannel('theirs')
+    channel.readyState = 'open'
+    FakePeerConnection.made[0]!.ondatachannel!({ channel })
+    channel.onopen?.()
+    expect(core.inputs.slice(1)).toEqual([
+      { type: 'channel-arrived', link: 4, channel: 1, label: 'theirs', protocol: '' },
+      { type: 'channel-opened', channel: 1, maxMessageSize: 262_144 },
+    ])
+  })
+
+  it('does not open a channel that the core refused', async () => {
+    await after({ type: 'link-create', link: 4, connection: 2 })
+    core.answer = input => input.type === 'channel-arrived' ? [{ type: 'channel-close', channel: input.channel }] : []
+    const channel = new FakeChannel('theirs')
+    channel.readyState = 'open'
+    FakePeerConnection.made[0]!.ondatachannel!({ channel })
+    expect(channel.readyState).toBe('closed')
+    expect(core.ofType('channel-opened')).toHaveLength(0)
+    expect(core.ofType('channel-closed')).toHaveLength(0)
+  })
+
+  it('tells that a channel closed', async () => {
+    const { channel } = await connected()
+    channel.close()
+    expect(core.ofType('channel-closed')).toEqual([{ type: 'channel-closed', channel: 6 }])
+  })
+})
+
+describe('the data border', () => {
+  it('pumps once for everything that is sent in one turn', async () => {
+    const { driver } = await connected()
+    const before = core.pumps
+    for (let i = 0; i < 5; i++) driver.send(2, 1, 1, new Uint8Array(3))
+    expect(core.pumps).toBe(before)
+    await settled()
+    expect(core.pumps).toBe(before + 1)
+    expect(core.puts).toHaveLength(5)
+  })
+
+  it('keeps large messages and fills frames from them piece by piece', async () => {
+    const { driver, channel } = await connected()
+    const message = Uint8Array.from({ length: 20 }, (_, i) => i)
+    const ticket = driver.send(2, 2, 3, message)
+    expect(core.queued).toEqual([{ connection: 2, lane: 2, format: 3, length: 20 }])
+    expect(driver.counters(2).waiting).toBe(1)
+    const frame = new Uint8Array(22)
+    core.actions.push(
+      { kind: 'fill', ticket, offset: 0, target: frame.subarray(1, 13) },
+      { kind: 'fill', ticket, offset: 12, target: frame.subarray(13, 21) },
+      { kind: 'send', channel: 6, frame },
+    )
+    await settled()
+    expect(channel.sent).toEqual([Uint8Array.from([0, ...message, 0])])
+    expect(driver.counters(2).waiting).toBe(0)
+  })
+
+  it('gives a frame back that the channel does not take, and goes on when its buffer is low', async () => {
+    const { driver, channel } = await connected()
+    channel.full = true
+    core.actions.push({ kind: 'send', channel: 6, frame: new Uint8Array([1]) })
+    driver.send(2, 1, 1, new Uint8Array(1))
+    await settled()
+    expect(core.unsent).toBe(1)
+    channel.full = false
+    core.actions.push({ kind: 'send', channel: 6, frame: new Uint8Array([1]) })
+    channel.onbufferedamountlow!()
+    expect(channel.sent).toEqual([new Uint8Array([1])])
+  })
+
+  it('does not pump into a channel that is not open', async () => {
+    const { driver, channel } = await connected()
+    channel.readyState = 'closing'
+    tell(driver, { type: 'transmit', connection: 2 })
+    expect(core.pumps).toBe(0)
+  })
+
+  it('refuses a message when the connection takes no more', async () => {
+    const { driver } = await connected()
+    core.closing = true
+    expect(driver.send(2, 1, 1, new Uint8Array(1))).toBe(-1)
+  })
+
+  const piece = (bytes: number[], more: Partial<Delivery>): Delivery => ({
+    connection: 2, lane: 1, format: 1, first: true, last: true, total: bytes.length, bytes: new Uint8Array(bytes), transfer: 0, ...more,
+  })
+
+  it('hands a message in one piece on as it is, and collects others by lane', async () => {
+    const { channel } = await connected()
+    const whole = piece([9], {})
+    core.deliveries.push(
+      piece([1, 2], { last: false, total: 4, format: 5 }), whole,
+      piece([7], { lane: 2, last: false, total: 2 }), piece([3, 4], { first: false, format: 0 }), piece([8], { lane: 2, first: false }),
+    )
+    channel.onmessage!({ data: new ArrayBuffer(4) })
+    expect(hooks.message.mock.calls.map(([format, bytes]) => [format, [...bytes]]))
+      .toEqual([[1, [9]], [5, [1, 2, 3, 4]], [1, [7, 8]]])
+    expect(hooks.message.mock.calls[0]![1]).toBe(whole.bytes)
+  })
+
+  it('does not believe the announced length of a message', async () => {
+    const { channel } = await connected()
+    core.deliveries.push(piece([1], { last: false, total: 2 ** 40 }), piece([2], { first: false }))
+    channel.onmessage!({ data: new ArrayBuffer(4) })
+    const bytes = hooks.message.mock.calls[0]![1]
+    expect([...bytes]).toEqual([1, 2])
+    expect(bytes.buffer.byteLength).toBeLessThanOrEqual(65_536)
+  })
+
+  it('hands on the bytes of files by transfer', async () => {
+    const { channel } = await connected()
+    core.deliveries.push(piece([1], { transfer: 3, format: 9 }))
+    channel.onmessage!({ data: 'text counts as UTF-8' })
+    expect(hooks.transferData).toHaveBeenCalledWith(3, new Uint8Array([1]))
+  })
+
+  it('lets a listener send while pieces are handed on', async () => {
+    const { driver, channel } = await connected()
+    hooks.message.mockImplementation(() => void driver.send(2, 1, 1, new Uint8Array(1)))
+    core.deliveries.push(piece([1], {}), piece([2], {}))
+    channel.onmessage!({ data: new ArrayBuffer(2) })
+    expect(core.puts).toHaveLength(2)
+  })
+
+  it('keeps what a destroyed peer still has to flush until its link closes', async () => {
+    const { driver, channel } = await connected()
+    const ticket = driver.send(2, 1, 1, new Uint8Array(20).fill(5))
+    tell(driver, { type: 'connection-closed', connection: 2, reason: '' })
+    const target = new Uint8Array(20)
+    core.actions.push({ kind: 'fill', ticket, offset: 0, target }, { kind: 'send', channel: 6, frame: target })
+    tell(driver, { type: 'transmit', connection: 2 })
+    expect(channel.sent[0]).toEqual(new Uint8Array(20).fill(5))
+  })
+})
+
+describe('the environment', () => {
+  it('tells what happens around the page, until it is disposed', async () => {
+    const window = new EventTarget() as EventTarget & { document?: EventTarget }
+    const document = Object.assign(new EventTarget(), { visibilityState: 'visible' })
+    const connection = new EventTarget()
+    window.document = document
+    vi.stubGlobal('window', window)
+    vi.stubGlobal('document', document)
+    vi.stubGlobal('navigator', { connection })
+    const driver = make()
+    await settled()
+    const happen = (): void => {
+      window.dispatchEvent(new Event('offline'))
+      window.dispatchEvent(new Event('online'))
+      connection.dispatchEvent(new Event('change'))
+      document.dispatchEvent(new Event('visibilitychange'))
+      window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: false }))
+      window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }))
+      window.dispatchEvent(new Event('pagehide'))
+    }
+    happen()
+    const network = (change: string): object => ({ type: 'network', change })
+    expect(core.inputs).toEqual(['offline', 'online', 'changed', 'resumed', 'resumed'].map(network).concat({ type: 'page-hide' }))
+    driver.dispose()
+    happen()
+    expect(core.inputs).toHaveLength(6)
+  })
+})
