@@ -122,6 +122,11 @@ const module: NuxtModule<ModuleOptions> = defineNuxtModule<ModuleOptions>({
       addImports(imports)
       for (const component of components) addComponent(component)
     }
+    // Nuxt would look for names to import in the package's own files too, where it is linked and not below node_modules.
+    // They need none, and in minified ones every short name looks like one (`h`, of Vue).
+    const root = resolve('..').replace(/[\\/]+$/, '').replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+    const transform = nuxt.options.imports.transform ??= {}
+    transform.exclude = [...transform.exclude ?? [], new RegExp(`^${root}/(?!nuxt/)`)]
     // One copy of the package, and of Vue, in every build: transpiled together with the application on the server, and in
     // `nuxt dev` served as it is, because it has nothing to convert and a package that is linked may change any time.
     nuxt.options.build.transpile.push('peerbridge', runtime)
