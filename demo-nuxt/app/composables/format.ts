@@ -7,7 +7,7 @@ export function formatBytes(bytes: number): string {
     bytes /= 1000
     unit++
   }
-  return `${unit === 0 || bytes >= 99.95 ? Math.round(bytes) : bytes.toFixed(1)} ${units[unit]}`
+  return `${unit === 0 || bytes >= 99.95 ? Math.round(bytes) : bytes.toFixed(1)}\u00A0${units[unit]}`
 }
 
 /** Seconds, as "8 s", "3:05" or "1:02:30". */
@@ -15,7 +15,7 @@ export function formatDuration(seconds: number): string {
   const s = Math.max(0, Math.round(seconds))
   const two = (n: number) => String(n).padStart(2, '0')
   if (s >= 3600) return `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`
-  return s >= 60 ? `${Math.floor(s / 60)}:${two(s % 60)}` : `${s} s`
+  return s >= 60 ? `${Math.floor(s / 60)}:${two(s % 60)}` : `${s}\u00A0s`
 }
 
 /** Seconds, as a clock: "0:08", "3:05" or "1:02:30". */

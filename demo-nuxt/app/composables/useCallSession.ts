@@ -48,10 +48,10 @@ export function useCallSession({ call: dial, onCall }: UsePeerReturn, note: (pee
     call.on('close', () => { if (current.value === call) over() })
   }
 
-  function over() {
+  function over(cancelled = false) {
     const who = peer.value
     if (phase.value === 'active') note(who, `Call ended after ${formatClock((Date.now() - startedAt.value) / 1000)}`)
-    else if (phase.value === 'ringing') note(who, `${who} did not take the call`)
+    else if (phase.value === 'ringing') note(who, cancelled ? 'You cancelled the call' : `${who} did not take the call`)
     attempt++
     stopTracks(local.value)
     local.value = undefined
@@ -101,7 +101,7 @@ export function useCallSession({ call: dial, onCall }: UsePeerReturn, note: (pee
 
   function hangUp() {
     const call = current.value
-    over()
+    over(true)
     call?.close()
   }
 
