@@ -1,0 +1,68 @@
+// Values to bytes and back: what structuredClone carries arrives equal at the other end.
+//
+// Loaded lazily, with the core. Who calls: the driver, for connections of the native protocol without a named
+// serialization. Bytes: docs/protocol.md, "Values". Vue's reactive() objects are carried as what they hold.
+
+import { PeerError } from '../errors.js'
+import { Decoder } from './decoder.js'
+import { Encoder } from './encoder.js'
+
+/** Bytes of a value, in memory of their own, and which format they are in. */
+export interface Encoded { format: number, bytes: Uint8Array<ArrayBuffer> }
+
+/** The formats of docs/protocol.md that belong to values. */
+export const ValueFormat = { structured: 0, text: 1, buffer: 2, bytes: 3 } as const
+
+const utf8 = new TextEncoder()
+const fromUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/**
+ * The bytes of a value; a promise only when Blobs or Files are inside, which are read now. Later changes of the value
+ * do not change the bytes.
+ *
+ * @throws {PeerError} 'data-clone' for what cannot be sent: functions, symbols, DOM nodes, promises, more than 256 levels.
+ */
+export function encodeValue(value: unknown): Encoded | Promise<Encoded> {
+  if (typeof value === 'string') {
+    const bytes = utf8.encode(value)
+    // Half a surrogate pair has no UTF-8: such a string goes the long way.
+    if (bytes.length === value.length || !/\p{Surrogate}/u.test(value)) return { format: ValueFormat.text, bytes }
+  }
+  else if (value instanceof ArrayBuffer && value.byteLength > 0) {
+    return { format: ValueFormat.buffer, bytes: new Uint8Array(value.slice(0)) }
+  }
+  else if (value instanceof Uint8Array && value.byteLength > 0 && value.buffer instanceof ArrayBuffer) {
+    // A copy: applications read the next piece into the same array as soon as send() returns.
+    return { format: ValueFormat.bytes, bytes: new Uint8Array(value) }
+  }
+  const bytes = new Encoder().encode(value)
+  return bytes instanceof Promise
+    ? bytes.then(bytes => ({ format: ValueFormat.structured, bytes }))
+    : { format: ValueFormat.structured, bytes }
+}
+
+/**
+ * The value of these bytes. It never shares memory with them, with one exception: when `bytes` are the whole of their
+ * buffer, an ArrayBuffer or Uint8Array takes that buffer over instead of copying it.
+ *
+ * @throws {PeerError} 'protocol-violation' for bytes that are no value.
+ */
+export function decodeValue(format: number, bytes: Uint8Array<ArrayBuffer>): unknown {
+  switch (format) {
+    case ValueFormat.structured: return new Decoder(bytes).decode()
+    case ValueFormat.text:
+      try {
+        return fromUtf8.decode(bytes)
+      }
+      catch (error) {
+        throw new PeerError('protocol-violation', 'A string that was received is not UTF-8.', { cause: error })
+      }
+    case ValueFormat.buffer: return own(bytes).buffer
+    case ValueFormat.bytes: return own(bytes)
+    default: throw new PeerError('protocol-violation', `A value came in format ${format}, which this version does not know.`)
+  }
+}
+
+function own(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()
+}
