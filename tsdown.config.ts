@@ -6,7 +6,8 @@ const neverBundle = [/^peerbridge(\/|$)/, /^#/, /^virtual:/, /^nuxt(\/|$)/, /^@n
 
 const common: UserConfig = {
   format: 'esm',
-  outDir: 'dist',
+  // scripts/build.mjs puts it in the place of dist/ when all of it is there: a build that fails takes nothing away.
+  outDir: 'build/dist',
   tsconfig: 'tsconfig.build.json',
   // package.json says "type": "module", so plain .js and .d.ts are ESM.
   outExtensions: () => ({ js: '.js', dts: '.d.ts' }),
@@ -54,7 +55,7 @@ export default defineConfig([
     ...common,
     name: 'nuxt runtime',
     platform: 'neutral',
-    outDir: 'dist/nuxt/runtime',
+    outDir: 'build/dist/nuxt/runtime',
     root: 'js/nuxt/runtime',
     // Nuxt wants to see every file: it scans, transforms and tree-shakes them together with the application's own.
     entry: ['js/nuxt/runtime/**/*.ts', '!**/*.d.ts', '!**/*.test.ts'],

@@ -1,6 +1,6 @@
 // npm run build: the core to wasm, then the package into dist/. `--js` leaves the core as it was built last.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -17,11 +17,13 @@ function run(...args) {
 
 if (!process.argv.includes('--js')) run(path('scripts/build-core.mjs'))
 
-rmSync(path('dist'), { recursive: true, force: true })
+rmSync(path('build/dist'), { recursive: true, force: true })
 run(path('node_modules/tsdown/dist/run.mjs'))
+rmSync(path('dist'), { recursive: true, force: true })
+renameSync(path('build/dist'), path('dist'))
 
 // The same wasm that travels inside the lazy chunk, for those who prefer to serve the file.
-copyFileSync(path('build/wasm/peerbridge.wasm'), path('dist/core.wasm'))
+copyFileSync(path('js/core/generated/core.wasm'), path('dist/core.wasm'))
 chmodSync(path('dist/server/cli.js'), 0o755)
 
 // Nuxt reads module.json beside the module's entry, so that it knows name, options key and compatible versions

@@ -57,7 +57,8 @@ describe('what structuredClone carries', () => {
     'dictionaries with many keys': Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`key ${i}`, i])),
     'a long list': Array.from({ length: 20_000 }, (_, i) => i * 3),
   }
-  for (const type of [Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array]) {
+  const types = [Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array]
+  for (const type of types) {
     cases[type.name] = { odd: 'x', v: new type([1, 2, 3]), none: new type(0) }
   }
   cases.BigInt64Array = { v: new BigInt64Array([-1n, 2n]) }
