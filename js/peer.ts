@@ -22,7 +22,7 @@ export interface ReconnectOptions {
 /** PeerJS's options, and ours after them. */
 export interface PeerOptions {
   /** What is logged: 0 nothing, 1 errors, 2 and warnings, 3 everything. @default 0 */
-  debug?: 0 | 1 | 2 | 3
+  debug?: number
   /** Takes the log in place of the console. */
   logFunction?: (level: number, ...rest: unknown[]) => void
   /** Signaling server; `'/'` is where the page came from. @default '0.peerjs.com' */
@@ -388,7 +388,7 @@ export class Peer extends Emitter<PeerEvents> {
 function resolve(given: PeerOptions, live: boolean): ResolvedPeerOptions {
   const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as PeerOptions
   const options = {
-    debug: 0 as const, host: cloudHost, port: cloudPort, path: '/', key: 'peerjs', config: defaultConfig, pingInterval: 5000,
+    debug: 0, host: cloudHost, port: cloudPort, path: '/', key: 'peerjs', config: defaultConfig, pingInterval: 5000,
     referrerPolicy: 'strict-origin-when-cross-origin' as const, signaling: 'peerserver' as const, autoReconnect: true, protocol: 'auto' as const,
     token: '', secure: false, ...known,
   }
