@@ -4,11 +4,11 @@
  */
 const names = {
   'peerbridge': [
-    'Peer', 'DataConnection', 'MediaConnection', 'PeerError', 'util',
+    'Peer', 'DataConnection', 'MediaConnection', 'Transfer', 'PeerError', 'util',
     'ConnectionType', 'PeerErrorType', 'BaseConnectionErrorType', 'DataConnectionErrorType', 'SerializationType',
     'SocketEventType', 'ServerMessageType',
   ],
-  'peerbridge/vue': ['usePeer', 'useDataConnection', 'useCall'],
+  'peerbridge/vue': ['usePeer', 'useDataConnection', 'useCall', 'useTransfer'],
 } as const
 
 export const imports = Object.entries(names).flatMap(([from, list]) => list.map(name => ({ name, from })))

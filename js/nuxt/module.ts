@@ -1,4 +1,4 @@
-import { addComponent, addImports, addPlugin, addServerHandler, createResolver, defineNuxtModule, useLogger } from 'nuxt/kit'
+import { addComponent, addImports, addPlugin, addServerHandler, addServerPlugin, createResolver, defineNuxtModule, useLogger } from 'nuxt/kit'
 import type { NuxtModule } from 'nuxt/schema'
 import type { NitroConfig } from 'nitropack'
 import { defu } from 'defu'
@@ -146,8 +146,10 @@ const module: NuxtModule<ModuleOptions> = defineNuxtModule<ModuleOptions>({
     }
     const handler = resolve('./runtime/server/signaling')
     // One handler for all: the WebSocket's address, {path}/peerjs, is also the prefix of HTTP's {path}/peerjs/id.
-    addServerHandler({ route: path, handler })
-    addServerHandler({ route: `${path}/**`, handler })
+    // Loaded with the first request: a page that is rendered needs none of it.
+    addServerHandler({ route: path, handler, lazy: true })
+    addServerHandler({ route: `${path}/**`, handler, lazy: true })
+    addServerPlugin(resolve('./runtime/server/baseUrl'))
     app.nitro = defu(app.nitro, {
       experimental: { websocket: true },
       externals: { inline: [runtime, 'peerbridge'] },

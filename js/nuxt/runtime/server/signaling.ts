@@ -1,4 +1,4 @@
-import { useNitroApp, useRuntimeConfig } from '#imports'
+import { useRuntimeConfig } from '#imports'
 import { createSignalingServer } from 'peerbridge/server'
 import type { SignalingServer } from 'peerbridge/server'
 import type { PrivatePeerbridgeConfig, PublicPeerbridgeConfig } from 'peerbridge/nuxt'
@@ -20,8 +20,6 @@ function signaling(): SignalingServer {
   void running?.server.close()
   const server = createSignalingServer(options)
   shared[slot] = { config, server }
-  // So that clients look for the next instance at once, and do not wait for a socket that has died.
-  useNitroApp().hooks.hook('close', () => server.close())
   return server
 }
 

@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest'
+import * as shim from 'peerbridge'
+import * as vue from 'peerbridge/vue'
+import { components, imports } from '../../js/nuxt/auto-imports.js'
+import { peerDefaults } from '../../js/nuxt/runtime/app/peerDefaults.js'
+
+const config = { path: '/api/signal', key: 'peerjs', peer: {} }
+const page = { protocol: 'https:', hostname: 'app.example', port: '' }
+
+describe('what every peer starts from', () => {
+  it('is the endpoint of the server that the page came from', () => {
+    expect(peerDefaults(config, '/', page)).toEqual({ host: 'app.example', port: 443, path: '/api/signal', secure: true, key: 'peerjs' })
+  })
+
+  it('is without TLS and at another port where the page is', () => {
+    expect(peerDefaults(config, '/', { protocol: 'http:', hostname: 'localhost', port: '3000' })).toMatchObject({ host: 'localhost', port: 3000, secure: false })
+    expect(peerDefaults(config, '/', { protocol: 'http:', hostname: 'localhost', port: '' })).toMatchObject({ port: 80 })
+  })
+
+  it.each([['/base/', '/base/api/signal'], ['/base', '/base/api/signal'], ['/', '/api/signal'], ['', '/api/signal']])('respects the base URL %j', (baseURL, path) => {
+    expect(peerDefaults(config, baseURL, page).path).toBe(path)
+  })
+
+  it('keeps what the application has set', () => {
+    const peer = { debug: 2, config: { iceServers: [{ urls: 'stun:stun.example' }] } }
+    expect(peerDefaults({ ...config, peer }, '/', page)).toMatchObject({ host: 'app.example', ...peer })
+  })
+
+  it('is another server where the application names one, and then nothing of its own address', () => {
+    expect(peerDefaults({ ...config, peer: { host: 'signal.example' } }, '/', page)).toEqual({ key: 'peerjs', host: 'signal.example' })
+  })
+
+  it('is nothing of its own where it serves no endpoint', () => {
+    expect(peerDefaults({ ...config, path: '' }, '/', page)).toEqual({ key: 'peerjs' })
+  })
+})
+
+describe('auto-imports', () => {
+  /** For people who build on the package, not for applications: too general to take a name away from them. */
+  const meant = new Set(['default', 'version', 'signaling', 'createEventHook', 'injectPeerDefaults', 'providePeerDefaults'])
+
+  it.each([['peerbridge', shim], ['peerbridge/vue', vue]])('are all that %s exports', (from, exported) => {
+    const offered = [
+      ...imports.filter(entry => entry.from === from).map(entry => entry.name),
+      ...components.filter(entry => entry.filePath === from).map(entry => entry.export),
+    ]
+    expect(offered.sort()).toEqual(Object.keys(exported).filter(name => !meant.has(name)).sort())
+  })
+})

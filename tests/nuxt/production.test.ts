@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ensure } from '../../scripts/outputs.mjs'
+import { Socket, connect, peerjsUrl } from '../server/socket.js'
+import { App } from './app.js'
+
+let app: App
+let base: string
+
+beforeAll(async () => {
+  ensure('library')
+  await App.build()
+  app = await App.start()
+  base = `${app.ws}/api/signal/`
+})
+afterAll(() => app?.stop())
+
+describe('an application that only names the module', () => {
+  it('renders usePeer() on the server, inert and without an import', async () => {
+    const html = await (await fetch(app.url)).text()
+    expect(html).toContain('state: idle, id: none, supported: false, connections: 0')
+    expect(html).toMatch(/\d\d kinds of error/)
+  })
+
+  it('tells the page where its endpoint is, and nothing that is private', async () => {
+    const html = await (await fetch(app.url)).text()
+    expect(html).toContain('/api/signal')
+    expect(html).not.toMatch(/concurrent_limit|server:\{/)
+  })
+
+  it('answers a stock PeerJS client over HTTP', async () => {
+    const about = await fetch(`${app.url}/api/signal`)
+    expect(await about.json()).toEqual({ name: 'peerbridge', description: expect.any(String), website: expect.any(String) })
+    expect((await fetch(`${app.url}/api/signal/`)).status).toBe(200)
+    const id = await fetch(`${app.url}/api/signal/peerjs/id?ts=17000000000000.5&version=1.5.5`)
+    expect(await id.text()).toMatch(/^[0-9a-f-]{36}$/)
+    expect((await fetch(`${app.url}/api/signal/peerjs/peers`)).status).toBe(401)
+    expect((await fetch(`${app.url}/api/signal/peerjs`)).status).toBe(426)
+    expect((await fetch(`${app.url}/api/signal/nothing/here`)).status).toBe(404)
+  })
+
+  it('relays between two of them over WebSocket', async () => {
+    const alice = await connect(base, 'alice')
+    const bob = await connect(base, 'bob')
+    alice.offer('bob', { type: 'data', connectionId: 'dc_1' })
+    expect(await bob.next()).toEqual({ type: 'OFFER', src: 'alice', dst: 'bob', payload: { type: 'data', connectionId: 'dc_1' } })
+    bob.send({ type: 'ANSWER', dst: 'alice', payload: {} })
+    expect(await alice.next()).toMatchObject({ type: 'ANSWER', src: 'bob' })
+    await Promise.all([alice.close(), bob.close()])
+  })
+
+  it('keeps the order of many messages, also of those that waited', async () => {
+    const alice = await connect(base, 'alice')
+    for (let i = 0; i < 30; i++) alice.offer('late', i)
+    // Round trip: the server has them all.
+    alice.offer('alice', 'there')
+    await alice.next()
+    const late = await connect(base, 'late')
+    for (let i = 30; i < 60; i++) alice.offer('late', i)
+    for (let i = 0; i < 60; i++) expect(await late.next()).toMatchObject({ payload: i })
+    await Promise.all([alice.close(), late.close()])
+  })
+
+  it('follows the rules: ID-TAKEN, coming back, wrong addresses', async () => {
+    const alice = await connect(base, 'alice')
+    const thief = new Socket(peerjsUrl(base, 'alice', { token: 'another' }))
+    expect(await thief.next()).toMatchObject({ type: 'ID-TAKEN' })
+    const again = await connect(base, 'alice')
+    expect(await alice.ended).toBe(4001)
+    expect(await new Socket(`${app.ws}/api/signal/other?key=peerjs&id=a&token=t`).ended).toBe(404)
+    expect(await new Socket(`${base}peerjs`).next()).toMatchObject({ type: 'ERROR' })
+    await again.close()
+  })
+
+  it('survives bad input, and so does everybody else', async () => {
+    const alice = await connect(base, 'alice')
+    const bob = await connect(base, 'bob')
+    for (const frame of ['', 'hello', '{"type":', Buffer.from([0, 255, 254])]) bob.send(frame)
+    bob.offer('alice', 'x'.repeat(300 * 1024))
+    expect(await bob.next()).toMatchObject({ type: 'ERROR', payload: { type: 'message-too-big' } })
+    expect(await bob.ended).toBe(1009)
+    // Far above: refused while it arrives, although Nitro itself would take 100 MiB.
+    const carol = await connect(base, 'carol')
+    carol.offer('alice', 'x'.repeat(2 * 1024 * 1024))
+    expect(await carol.ended).toBe(1009)
+    const dave = await connect(base, 'dave')
+    dave.offer('alice', 'hello')
+    expect(await alice.next()).toMatchObject({ src: 'dave', payload: 'hello' })
+    await Promise.all([alice.close(), dave.close()])
+  })
+
+  it('follows the base URL that it is started with', async () => {
+    const below = await App.start({ NUXT_APP_BASE_URL: '/below/' })
+    try {
+      expect((await fetch(`${below.url}/below/api/signal/peerjs/id`)).status).toBe(200)
+      const alice = await connect(`${below.ws}/below/api/signal/`, 'alice')
+      await alice.close()
+    }
+    finally {
+      await below.stop()
+    }
+  })
+
+  it('ends when it is asked to, although clients are connected', async () => {
+    const alice = await connect(base, 'alice')
+    expect(await app.stop()).toBe(0)
+    await alice.ended
+  })
+})
