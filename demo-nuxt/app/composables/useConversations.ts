@@ -84,7 +84,7 @@ export function useConversations({ connections, connect, onConnection, onData }:
     const item = add(peer, { kind: 'message', from: 'me', text })
     const failed = () => Object.assign(item, { failed: true })
     const connection = connectionTo(peer)?.connection
-    if (!connection?.open) return failed()
+    if (!connection?.open) return void failed()
     connection.send(text).catch(failed)
   }
 
