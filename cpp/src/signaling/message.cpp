@@ -438,7 +438,8 @@ bool Reader::check(Field field, Need need) {
     if (need == Need::Required) fail(field, "is missing");
     return false;
   }
-  if (rule.kind != Kind::Absent && value.kind != rule.kind) {
+  if (rule.kind == Kind::Absent) return true;
+  if (value.kind != rule.kind) {
     fail(field, rule.kind == Kind::String     ? "is not a string"
                 : rule.kind == Kind::Object   ? "is not an object"
                 : rule.kind == Kind::Array    ? "is not an array"
