@@ -6,7 +6,7 @@ const neverBundle = [/^peerbridge(\/|$)/, /^#/, /^virtual:/, /^nuxt(\/|$)/, /^@n
 
 const common: UserConfig = {
   format: 'esm',
-  // scripts/build.mjs puts it in the place of dist/ when all of it is there: a build that fails takes nothing away.
+  // scripts/build.mjs puts it in the place of dist/ when all of it is there.
   outDir: 'build/dist',
   tsconfig: 'tsconfig.build.json',
   // package.json says "type": "module", so plain .js and .d.ts are ESM.
