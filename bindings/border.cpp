@@ -65,17 +65,14 @@ std::uint32_t create(const val& config) {
 bool handle(std::uint32_t handle, const val& input, double now) {
   Endpoint* endpoint = find(handle);
   if (endpoint == nullptr) return true;
-  std::optional<peerbridge::Input> known = peerbridge::bindings::toInput(input);
-  if (!known) return false;
-  endpoint->handle(std::move(*known), millis(now));
-  return true;
+  return peerbridge::bindings::handle(*endpoint, input, millis(now));
 }
 
 val poll(std::uint32_t handle) {
   Endpoint* endpoint = find(handle);
   if (endpoint == nullptr) return val::null();
   std::optional<Output> output = endpoint->poll();
-  return output ? peerbridge::bindings::toObject(std::move(*output)) : val::null();
+  return output ? peerbridge::bindings::toObject(*output) : val::null();
 }
 
 /// Infinity when there is none.
@@ -218,7 +215,7 @@ EMSCRIPTEN_KEEPALIVE void pb_unsend(std::uint32_t endpoint, std::uint32_t connec
 EMSCRIPTEN_KEEPALIVE void pb_receive(std::uint32_t endpoint, std::uint32_t channel, std::uint32_t length, double now) {
   Endpoint* found = find(endpoint);
   if (found == nullptr || length > arena().size()) return;
-  found->receive(std::span<const std::byte>(arena().data(), length), millis(now));
+  found->receive(channel, std::span<const std::byte>(arena().data(), length), millis(now));
 }
 
 /// 1: the delivery slots hold the next piece.

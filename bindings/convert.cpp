@@ -1,8 +1,8 @@
 #include "convert.hpp"
 
+#include <iterator>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 namespace peerbridge::bindings {
@@ -58,7 +58,7 @@ SdpType sdpTypeOf(const std::string& name) {
   return SdpType::Offer;
 }
 
-std::string_view nameOf(SdpType type) {
+const char* nameOf(SdpType type) {
   switch (type) {
     case SdpType::Offer: return "offer";
     case SdpType::Answer: return "answer";
@@ -102,243 +102,223 @@ CandidateInit candidateOf(const val& object) {
   return candidate;
 }
 
-// One overload a kind of value, so that `set` below reads like the type in types.ts.
-val js(std::string_view value) { return val(std::string(value)); }
-val js(const std::string& value) { return val(value); }
-val js(bool value) { return val(value); }
-val js(std::uint32_t value) { return val(static_cast<double>(value)); }
-val js(std::uint64_t value) { return val(static_cast<double>(value)); }
-val js(ConnectionKind kind) { return js(std::string_view(kind == ConnectionKind::Media ? "media" : "data")); }
-val js(Protocol protocol) { return js(std::string_view(protocol == Protocol::Native ? "native" : "peerjs")); }
-val js(PeerState state) {
-  switch (state) {
-    case PeerState::Idle: return js(std::string_view("idle"));
-    case PeerState::Connecting: return js(std::string_view("connecting"));
-    case PeerState::Open: return js(std::string_view("open"));
-    case PeerState::Reconnecting: return js(std::string_view("reconnecting"));
-    case PeerState::Closed: return js(std::string_view("closed"));
-  }
-  return val::undefined();
-}
-val js(ConnectionState state) {
-  switch (state) {
-    case ConnectionState::Connecting: return js(std::string_view("connecting"));
-    case ConnectionState::Open: return js(std::string_view("open"));
-    case ConnectionState::Recovering: return js(std::string_view("recovering"));
-    case ConnectionState::Closed: return js(std::string_view("closed"));
-  }
-  return val::undefined();
-}
-val js(TransferState state) {
-  switch (state) {
-    case TransferState::Offered: return js(std::string_view("offered"));
-    case TransferState::Active: return js(std::string_view("active"));
-    case TransferState::Paused: return js(std::string_view("paused"));
-    case TransferState::Done: return js(std::string_view("done"));
-    case TransferState::Rejected: return js(std::string_view("rejected"));
-    case TransferState::Cancelled: return js(std::string_view("cancelled"));
-    case TransferState::Failed: return js(std::string_view("failed"));
-  }
-  return val::undefined();
+const char* nameOf(PeerState state) {
+  constexpr const char* kNames[] = {"idle", "connecting", "open", "reconnecting", "closed"};
+  return kNames[static_cast<int>(state)];
 }
 
-/// An object with a `type`, built member by member.
+const char* nameOf(ConnectionState state) {
+  constexpr const char* kNames[] = {"connecting", "open", "recovering", "closed"};
+  return kNames[static_cast<int>(state)];
+}
+
+const char* nameOf(TransferState state) {
+  constexpr const char* kNames[] = {"offered", "active", "paused", "done", "rejected", "cancelled", "failed"};
+  return kNames[static_cast<int>(state)];
+}
+
+/// An object that is filled member by member; each way of setting one exists once.
 class Object {
  public:
-  explicit Object(const char* type) : object_(val::object()) { object_.set("type", type); }
-
-  template <class T>
-  Object& set(const char* name, const T& value) {
-    object_.set(name, js(value));
-    return *this;
-  }
-  template <class T>
-  Object& set(const char* name, const std::optional<T>& value) {
-    if (value) object_.set(name, js(*value));
-    return *this;
-  }
-  Object& set(const Error& error) { return set("error", errorName(error.code)).set("message", error.message); }
-  Object& set(const CandidateInit& candidate) {
-    set("candidate", candidate.candidate);
-    if (candidate.hasMid) set("sdpMid", candidate.sdpMid);
-    if (candidate.hasLineIndex) set("sdpMLineIndex", static_cast<std::uint32_t>(candidate.sdpMLineIndex));
-    if (candidate.hasUfrag) set("usernameFragment", candidate.usernameFragment);
-    return *this;
-  }
-  operator val() const { return object_; }  // NOLINT(google-explicit-constructor)
+  explicit Object(const char* type) : object_(val::object()) { set("type", type); }
+  void set(const char* name, const char* value) { object_.set(name, val(value)); }
+  void set(const char* name, const std::string& value) { object_.set(name, val(value)); }
+  void set(const char* name, std::string_view value) { object_.set(name, val(std::string(value))); }
+  void set(const char* name, double value) { object_.set(name, val(value)); }
+  void set(const char* name, bool value) { object_.set(name, val(value)); }
+  void set(const char* name, std::uint32_t value) { set(name, static_cast<double>(value)); }
+  void set(const char* name, std::uint64_t value) { set(name, static_cast<double>(value)); }
+  val take() { return std::move(object_); }
 
  private:
   val object_;
 };
 
-// -- outputs -------------------------------------------------------------------------------------------
-
-using namespace output;  // NOLINT(google-build-using-namespace): thirty-four names of one table
-
-val object(const RequestId& o) { return Object("request-id").set("op", o.op); }
-val object(const SignalingConnect& o) {
-  return Object("signaling-connect").set("transport", o.transport).set("id", o.id).set("token", o.token);
-}
-val object(const SignalingSend& o) { return Object("signaling-send").set("transport", o.transport).set("text", o.text); }
-val object(const SignalingClose& o) { return Object("signaling-close").set("transport", o.transport); }
-val object(const LinkCreate& o) { return Object("link-create").set("link", o.link).set("connection", o.connection); }
-val object(const LinkClose& o) { return Object("link-close").set("link", o.link); }
-val object(const SetLocalDescription& o) { return Object("set-local-description").set("link", o.link).set("op", o.op); }
-val object(const SetRemoteDescription& o) {
-  return Object("set-remote-description")
-      .set("link", o.link)
-      .set("op", o.op)
-      .set("sdpType", nameOf(o.description.type))
-      .set("sdp", o.description.sdp);
-}
-val object(const ReadLocalDescription& o) { return Object("read-local-description").set("link", o.link).set("op", o.op); }
-val object(const AddCandidate& o) { return Object("add-candidate").set("link", o.link).set("op", o.op).set(o.candidate); }
-val object(const RestartIce& o) { return Object("restart-ice").set("link", o.link); }
-val object(const ChannelCreate& o) {
-  return Object("channel-create")
-      .set("link", o.link)
-      .set("channel", o.channel)
-      .set("label", o.label)
-      .set("ordered", o.ordered)
-      .set("lowThreshold", o.lowThreshold);
-}
-val object(const ChannelBind& o) {
-  return Object("channel-bind").set("channel", o.channel).set("connection", o.connection).set("lowThreshold", o.lowThreshold);
-}
-val object(const ChannelClose& o) { return Object("channel-close").set("channel", o.channel); }
-val object(const Transmit& o) { return Object("transmit").set("connection", o.connection); }
-val object(const TransferRead& o) {
-  return Object("transfer-read")
-      .set("connection", o.connection)
-      .set("transfer", o.transfer)
-      .set("offset", o.offset)
-      .set("length", o.length);
-}
-val object(const Dispose&) { return Object("dispose"); }
-val object(const PeerStateChanged& o) { return Object("peer-state").set("state", o.state).set("reason", o.reason); }
-val object(const PeerOpened& o) { return Object("peer-opened").set("id", o.id); }
-val object(const PeerDisconnected& o) { return Object("peer-disconnected").set("id", o.id); }
-val object(const PeerClosed&) { return Object("peer-closed"); }
-val object(const PeerFailed& o) { return Object("peer-error").set(o.error); }
-val object(const ConnectionIncoming& o) {
-  return Object("connection-incoming")
-      .set("connection", o.connection)
-      .set("peer", o.peer)
-      .set("connectionId", o.connectionId)
-      .set("kind", o.kind)
-      .set("label", o.label)
-      .set("metadata", o.metadata)
-      .set("serialization", o.serialization)
-      .set("reliable", o.reliable)
-      .set("protocol", o.protocol);
-}
-val object(const ConnectionStateChanged& o) {
-  return Object("connection-state").set("connection", o.connection).set("state", o.state).set("reason", o.reason);
-}
-val object(const ConnectionOpened& o) {
-  return Object("connection-opened").set("connection", o.connection).set("protocol", o.protocol);
-}
-val object(const ConnectionFailed& o) { return Object("connection-error").set("connection", o.connection).set(o.error); }
-val object(const ConnectionClosed& o) {
-  return Object("connection-closed").set("connection", o.connection).set("reason", o.reason);
-}
-val object(const Room& o) { return Object("room").set("connection", o.connection); }
-val object(const Delivered& o) { return Object("delivered").set("connection", o.connection).set("marker", o.marker); }
-val object(const TransferOffered& o) {
-  return Object("transfer-offered")
-      .set("connection", o.connection)
-      .set("transfer", o.transfer)
-      .set("name", o.name)
-      .set("mime", o.mime)
-      .set("size", o.size);
-}
-val object(const TransferStateChanged& o) {
-  return Object("transfer-state")
-      .set("connection", o.connection)
-      .set("transfer", o.transfer)
-      .set("state", static_cast<TransferState>(o.state))
-      .set("reason", o.reason);
-}
-val object(const TransferProgress& o) {
-  return Object("transfer-progress").set("connection", o.connection).set("transfer", o.transfer).set("bytes", o.bytes);
-}
-val object(const TransferEnded& o) {
-  return Object("transfer-ended").set("connection", o.connection).set("transfer", o.transfer);
-}
-val object(const Warning& o) { return Object("warning").set(o.error); }
+/// Spelling of OutputType, in its order.
+constexpr const char* kOutputNames[] = {
+    "request-id",           "signaling-connect",      "signaling-send",       "signaling-close",  "link-create",
+    "link-close",           "set-local-description",  "set-remote-description", "read-local-description",
+    "add-candidate",        "restart-ice",            "channel-create",       "channel-bind",     "channel-close",
+    "transmit",             "transfer-read",          "dispose",              "peer-state",       "peer-opened",
+    "peer-disconnected",    "peer-closed",            "peer-error",           "connection-incoming", "connection-state",
+    "connection-opened",    "connection-error",       "connection-closed",    "room",             "delivered",
+    "transfer-offered",     "transfer-state",         "transfer-progress",    "transfer-ended",   "warning"};
+static_assert(std::size(kOutputNames) == static_cast<std::size_t>(OutputType::Warning) + 1);
 
 }  // namespace
 
-val toObject(Output output) {
-  return std::visit([](const auto& what) { return object(what); }, output);
+val toObject(const Output& o) {
+  using enum OutputType;
+  Object object(kOutputNames[static_cast<int>(o.type)]);
+  // Handles are never 0, so those that a type does not have stay away by themselves.
+  if (o.connection != 0) object.set("connection", o.connection);
+  if (o.link != 0) object.set("link", o.link);
+  if (o.channel != 0) object.set("channel", o.channel);
+  if (o.transfer != 0) object.set("transfer", o.transfer);
+  if (o.transport != 0) object.set("transport", o.transport);
+  if (o.op != 0) object.set("op", o.op);
+  switch (o.type) {
+    case SignalingConnect:
+      object.set("id", o.text);
+      object.set("token", o.label);
+      break;
+    case SignalingSend: object.set("text", o.text); break;
+    case SetRemoteDescription:
+      object.set("sdpType", nameOf(o.sdpType));
+      object.set("sdp", o.text);
+      break;
+    case AddCandidate:
+      object.set("candidate", o.candidate.candidate);
+      if (o.candidate.hasMid) object.set("sdpMid", o.candidate.sdpMid);
+      if (o.candidate.hasLineIndex) object.set("sdpMLineIndex", static_cast<std::uint32_t>(o.candidate.sdpMLineIndex));
+      if (o.candidate.hasUfrag) object.set("usernameFragment", o.candidate.usernameFragment);
+      break;
+    case ChannelCreate:
+      object.set("label", o.label);
+      object.set("ordered", true);
+      object.set("lowThreshold", o.length);
+      break;
+    case ChannelBind: object.set("lowThreshold", o.length); break;
+    case TransferRead:
+      object.set("offset", o.offset);
+      object.set("length", o.length);
+      break;
+    case OutputType::PeerState:
+      object.set("state", nameOf(static_cast<peerbridge::PeerState>(o.state)));
+      object.set("reason", o.text);
+      break;
+    case PeerOpened:
+    case PeerDisconnected: object.set("id", o.text); break;
+    case PeerError:
+    case ConnectionError:
+    case Warning:
+      object.set("error", errorName(o.error));
+      object.set("message", o.text);
+      break;
+    case ConnectionIncoming:
+      object.set("peer", o.text);
+      object.set("connectionId", o.connectionId);
+      object.set("kind", o.kind == ConnectionKind::Media ? "media" : "data");
+      object.set("label", o.label);
+      if (o.hasMetadata) object.set("metadata", o.metadata);
+      object.set("serialization", o.serialization);
+      object.set("reliable", o.reliable);
+      object.set("protocol", o.protocol == Protocol::Native ? "native" : "peerjs");
+      break;
+    case OutputType::ConnectionState:
+      object.set("state", nameOf(static_cast<peerbridge::ConnectionState>(o.state)));
+      object.set("reason", o.text);
+      break;
+    case ConnectionOpened: object.set("protocol", o.protocol == Protocol::Native ? "native" : "peerjs"); break;
+    case ConnectionClosed: object.set("reason", o.text); break;
+    case Delivered: object.set("marker", o.marker); break;
+    case TransferOffered:
+      object.set("name", o.text);
+      object.set("mime", o.label);
+      if (o.hasSize) object.set("size", o.size);
+      break;
+    case OutputType::TransferState:
+      object.set("state", nameOf(static_cast<peerbridge::TransferState>(o.state)));
+      object.set("reason", o.text);
+      break;
+    case TransferProgress: object.set("bytes", o.length); break;
+    case RequestId:
+    case SignalingClose:
+    case LinkCreate:
+    case LinkClose:
+    case SetLocalDescription:
+    case ReadLocalDescription:
+    case RestartIce:
+    case ChannelClose:
+    case Transmit:
+    case Dispose:
+    case PeerClosed:
+    case Room:
+    case TransferEnded: break;
+  }
+  return object.take();
 }
 
 // -- inputs --------------------------------------------------------------------------------------------
 
-std::optional<Input> toInput(const val& o) {
+namespace {
+
+template <class T>
+void tell(Endpoint& endpoint, Millis now, T input) {
+  endpoint.handle(input, now);
+}
+
+constexpr const char* kInputNames[] = {
+    "timeout",         "op-done",         "op-failed",        "signaling-message", "local-candidate",
+    "gathering-complete", "negotiation-needed", "link-state", "channel-arrived",   "channel-opened",
+    "channel-closed",  "start",           "connect",          "answer",            "close",
+    "disconnect",      "reconnect",       "destroy",          "id-assigned",       "id-failed",
+    "signaling-opened", "signaling-closed", "network",        "page-hide",         "transfer-offer",
+    // The order of TransferVerb.
+    "transfer-accept", "transfer-reject", "transfer-pause",   "transfer-resume",   "transfer-cancel",
+    "transfer-end",    "transfer-consumed", "transfer-complete"};
+constexpr std::size_t kFirstVerb = 25;
+
+}  // namespace
+
+bool handle(Endpoint& endpoint, const val& o, Millis now) {
   const std::string type = text(o, "type");
-  // The most frequent ones first.
-  if (type == "timeout") return input::Timeout{};
-  if (type == "op-done") {
-    input::OpDone in{handle(o, "op"), std::nullopt};
-    if (std::optional<std::string> sdp = optionalText(o, "sdp")) {
-      in.description = Description{sdpTypeOf(text(o, "sdpType")), std::move(*sdp)};
+  std::size_t index = 0;
+  while (index < std::size(kInputNames) && type != kInputNames[index]) ++index;
+  switch (index) {
+    case 0: tell(endpoint, now, input::Timeout{}); return true;
+    case 1: {
+      input::OpDone in{handle(o, "op"), std::nullopt};
+      if (std::optional<std::string> sdp = optionalText(o, "sdp")) {
+        in.description = Description{sdpTypeOf(text(o, "sdpType")), std::move(*sdp)};
+      }
+      endpoint.handle(in, now);
+      return true;
     }
-    return in;
+    case 2: tell(endpoint, now, input::OpFailed{handle(o, "op"), text(o, "name"), text(o, "message")}); return true;
+    case 3: tell(endpoint, now, input::SignalingMessage{handle(o, "transport"), text(o, "text")}); return true;
+    case 4: tell(endpoint, now, input::LocalCandidate{handle(o, "link"), candidateOf(o)}); return true;
+    case 5: tell(endpoint, now, input::GatheringComplete{handle(o, "link")}); return true;
+    case 6: tell(endpoint, now, input::NegotiationNeeded{handle(o, "link")}); return true;
+    case 7: tell(endpoint, now, input::LinkStateChanged{handle(o, "link"), linkStateOf(text(o, "state"))}); return true;
+    case 8:
+      tell(endpoint, now,
+           input::ChannelArrived{handle(o, "link"), handle(o, "channel"), text(o, "label"), text(o, "protocol")});
+      return true;
+    case 9:
+      tell(endpoint, now,
+           input::ChannelOpened{handle(o, "channel"), static_cast<std::size_t>(number(o, "maxMessageSize", 65'536))});
+      return true;
+    case 10: tell(endpoint, now, input::ChannelClosed{handle(o, "channel")}); return true;
+    case 11: tell(endpoint, now, input::Start{optionalText(o, "id"), text(o, "token")}); return true;
+    case 12:
+      tell(endpoint, now,
+           input::Connect{handle(o, "connection"), text(o, "peer"), text(o, "connectionId"), kindOf(text(o, "kind")),
+                          text(o, "label"), optionalText(o, "metadata"), text(o, "serialization"), flag(o, "reliable")});
+      return true;
+    case 13: tell(endpoint, now, input::Answer{handle(o, "connection")}); return true;
+    case 14: tell(endpoint, now, input::Close{handle(o, "connection")}); return true;
+    case 15: tell(endpoint, now, input::Disconnect{}); return true;
+    case 16: tell(endpoint, now, input::Reconnect{}); return true;
+    case 17: tell(endpoint, now, input::Destroy{}); return true;
+    case 18: tell(endpoint, now, input::IdAssigned{handle(o, "op"), text(o, "id")}); return true;
+    case 19: tell(endpoint, now, input::IdFailed{handle(o, "op"), text(o, "message")}); return true;
+    case 20: tell(endpoint, now, input::SignalingOpened{handle(o, "transport")}); return true;
+    case 21: tell(endpoint, now, input::SignalingClosed{handle(o, "transport"), text(o, "message")}); return true;
+    case 22: tell(endpoint, now, input::Network{networkChangeOf(text(o, "change"))}); return true;
+    case 23: tell(endpoint, now, input::PageHide{}); return true;
+    case 24:
+      tell(endpoint, now,
+           input::TransferOffer{handle(o, "connection"), handle(o, "transfer"), text(o, "name"), text(o, "mime"),
+                                optionalCount(o, "size")});
+      return true;
+    default: break;
   }
-  if (type == "op-failed") return input::OpFailed{handle(o, "op"), text(o, "name"), text(o, "message")};
-  if (type == "signaling-message") return input::SignalingMessage{handle(o, "transport"), text(o, "text")};
-  if (type == "local-candidate") return input::LocalCandidate{handle(o, "link"), candidateOf(o)};
-  if (type == "gathering-complete") return input::GatheringComplete{handle(o, "link")};
-  if (type == "negotiation-needed") return input::NegotiationNeeded{handle(o, "link")};
-  if (type == "link-state") return input::LinkStateChanged{handle(o, "link"), linkStateOf(text(o, "state"))};
-  if (type == "channel-arrived") {
-    return input::ChannelArrived{handle(o, "link"), handle(o, "channel"), text(o, "label"), text(o, "protocol")};
-  }
-  if (type == "channel-opened") {
-    return input::ChannelOpened{handle(o, "channel"), static_cast<std::size_t>(number(o, "maxMessageSize", 65'536))};
-  }
-  if (type == "channel-closed") return input::ChannelClosed{handle(o, "channel")};
-
-  if (type == "start") return input::Start{optionalText(o, "id"), text(o, "token")};
-  if (type == "connect") {
-    return input::Connect{handle(o, "connection"),         text(o, "peer"),          text(o, "connectionId"),
-                          kindOf(text(o, "kind")),         text(o, "label"),         optionalText(o, "metadata"),
-                          text(o, "serialization"),        flag(o, "reliable")};
-  }
-  if (type == "answer") return input::Answer{handle(o, "connection")};
-  if (type == "close") return input::Close{handle(o, "connection")};
-  if (type == "disconnect") return input::Disconnect{};
-  if (type == "reconnect") return input::Reconnect{};
-  if (type == "destroy") return input::Destroy{};
-  if (type == "id-assigned") return input::IdAssigned{handle(o, "op"), text(o, "id")};
-  if (type == "id-failed") return input::IdFailed{handle(o, "op"), text(o, "message")};
-  if (type == "signaling-opened") return input::SignalingOpened{handle(o, "transport")};
-  if (type == "signaling-closed") return input::SignalingClosed{handle(o, "transport"), text(o, "message")};
-  if (type == "network") return input::Network{networkChangeOf(text(o, "change"))};
-  if (type == "page-hide") return input::PageHide{};
-
-  if (type == "transfer-offer") {
-    return input::TransferOffer{handle(o, "connection"), handle(o, "transfer"), text(o, "name"), text(o, "mime"),
-                                optionalCount(o, "size")};
-  }
-  using input::TransferVerb;
-  struct Verb {
-    const char* type;
-    TransferVerb verb;
-  };
-  static constexpr Verb kVerbs[] = {
-      {"transfer-accept", TransferVerb::Accept},     {"transfer-reject", TransferVerb::Reject},
-      {"transfer-pause", TransferVerb::Pause},       {"transfer-resume", TransferVerb::Resume},
-      {"transfer-cancel", TransferVerb::Cancel},     {"transfer-end", TransferVerb::End},
-      {"transfer-consumed", TransferVerb::Consumed}, {"transfer-complete", TransferVerb::Complete}};
-  for (const Verb& row : kVerbs) {
-    if (type == row.type) {
-      return input::TransferAction{handle(o, "connection"), handle(o, "transfer"), row.verb, text(o, "reason"),
-                                   count(o, "length")};
-    }
-  }
-  return std::nullopt;
+  if (index >= std::size(kInputNames)) return false;
+  tell(endpoint, now,
+       input::TransferAction{handle(o, "connection"), handle(o, "transfer"),
+                             static_cast<input::TransferVerb>(index - kFirstVerb), text(o, "reason"), count(o, "length")});
+  return true;
 }
 
 Config toConfig(const val& o) {

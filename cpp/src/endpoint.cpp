@@ -3,12 +3,12 @@
 #include "peerbridge/endpoint.hpp"
 
 #include <algorithm>
-#include <deque>
 #include <string>
-#include <unordered_map>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/handle_map.hpp"
 #include "base/outbox.hpp"
 #include "connection/connection.hpp"
 #include "signaling/message.hpp"
@@ -25,10 +25,15 @@ constexpr std::size_t kMaxOrphans = 64;
 }  // namespace
 
 struct Endpoint::State final : Connection::Host {
+  /// A place for a connection; places are used again, handles are not.
   struct Entry {
-    explicit Entry(std::unique_ptr<Connection> owned) : connection(std::move(owned)) {}
-    std::unique_ptr<Connection> connection;
-    std::optional<Millis> armed;  ///< the deadline that stands in `timers` for it
+    std::unique_ptr<Connection> connection;  ///< null: free
+    std::optional<Millis> armed;             ///< the deadline that stands in `timers` for it
+  };
+  /// All connections with one peer.
+  struct Party {
+    std::string peer;
+    std::vector<ConnectionHandle> connections;
   };
   struct Timer {
     Millis at;
@@ -48,14 +53,15 @@ struct Endpoint::State final : Connection::Host {
   Session session;
   SignalQueue queue;
 
-  std::unordered_map<ConnectionHandle, Entry> connections;
-  std::unordered_map<LinkHandle, ConnectionHandle> links;
-  std::unordered_map<ChannelHandle, ConnectionHandle> channels;
-  std::unordered_map<Op, ConnectionHandle> ops;
-  std::unordered_map<std::string, ConnectionHandle> byName;  ///< peer + '\n' + connectionId
-  std::unordered_map<std::string, std::vector<ConnectionHandle>> byPeer;
-  std::vector<Timer> timers;                                 ///< a heap; entries that no longer match `armed` are stale
-  std::deque<Orphan> orphans;
+  std::vector<Entry> entries;
+  std::vector<std::uint32_t> freeEntries;
+  HandleMap connections;         ///< to the index of its entry, plus one
+  HandleMap links;               ///< to connections, as the next two
+  HandleMap channels;
+  HandleMap ops;
+  std::vector<Party> parties;    ///< sorted by peer
+  std::vector<Timer> timers;     ///< a heap; entries that no longer match `armed` are stale
+  std::vector<Orphan> orphans;
   std::vector<std::pair<ConnectionHandle, std::string>> arrived;  ///< signals that came in-band, not dispatched yet
   ConnectionHandle deliveringFrom = 0;  ///< whose frame's pieces are being taken
   Millis deliveringAt = 0;
@@ -65,52 +71,50 @@ struct Endpoint::State final : Connection::Host {
   // -- finding ---------------------------------------------------------------------------------------
 
   Connection* find(ConnectionHandle handle) {
-    const auto it = connections.find(handle);
-    return it == connections.end() ? nullptr : it->second.connection.get();
+    const std::uint32_t place = connections.get(handle);
+    return place == 0 ? nullptr : entries[place - 1].connection.get();
   }
-  Connection* byLink(LinkHandle link) {
-    const auto it = links.find(link);
-    return it == links.end() ? nullptr : find(it->second);
-  }
-  Connection* byChannel(ChannelHandle channel) {
-    const auto it = channels.find(channel);
-    return it == channels.end() ? nullptr : find(it->second);
-  }
-  static std::string name(const std::string& peer, const std::string& connectionId) { return peer + '\n' + connectionId; }
   Connection* byIdentity(const std::string& peer, const std::string& connectionId) {
-    const auto it = byName.find(name(peer, connectionId));
-    return it == byName.end() ? nullptr : find(it->second);
+    for (const ConnectionHandle handle : with(peer)) {
+      Connection* connection = find(handle);
+      if (connection->identity().id == connectionId) return connection;
+    }
+    return nullptr;
   }
-
+  std::vector<Party>::iterator party(std::string_view peer) {
+    return std::lower_bound(parties.begin(), parties.end(), peer,
+                            [](const Party& a, std::string_view b) { return a.peer < b; });
+  }
   /// A copy: what is done with them may end some.
   std::vector<ConnectionHandle> with(const std::string& peer) {
-    const auto it = byPeer.find(peer);
-    return it == byPeer.end() ? std::vector<ConnectionHandle>{} : it->second;
+    const auto it = party(peer);
+    return it == parties.end() || it->peer != peer ? std::vector<ConnectionHandle>{} : it->connections;
+  }
+  template <class Call>
+  void forEach(Call call) {
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (Connection* connection = entries[i].connection.get()) {
+        touched.push_back(connection->identity().handle);
+        call(*connection);
+      }
+    }
   }
 
   // -- Connection::Host ------------------------------------------------------------------------------
 
-  void linkOwned(LinkHandle link, ConnectionHandle connection, bool mine) override {
+  static void own(HandleMap& map, std::uint32_t key, ConnectionHandle connection, bool mine) {
     if (mine) {
-      links[link] = connection;
+      map.set(key, connection);
     } else {
-      links.erase(link);
+      map.erase(key);
     }
   }
+  void linkOwned(LinkHandle link, ConnectionHandle connection, bool mine) override { own(links, link, connection, mine); }
   void channelOwned(ChannelHandle channel, ConnectionHandle connection, bool mine) override {
-    if (mine) {
-      channels[channel] = connection;
-    } else {
-      channels.erase(channel);
-    }
+    own(channels, channel, connection, mine);
   }
-  void opOwned(Op op, ConnectionHandle connection, bool mine) override {
-    if (mine) {
-      ops[op] = connection;
-    } else {
-      ops.erase(op);
-    }
-  }
+  void opOwned(Op op, ConnectionHandle connection, bool mine) override { own(ops, op, connection, mine); }
+
   void sendSignal(const Connection& from, SignalMessage message, Millis now) override {
     if (session.isOpen()) {
       sendNow(std::move(message), from.identity().handle);
@@ -127,7 +131,7 @@ struct Endpoint::State final : Connection::Host {
     }
     if (!session.mayOpen()) return;  // after disconnect() there is no way, and none to wait for
     if (!queue.push(from.identity().handle, std::move(message), now + config.signalExpiry)) {
-      outbox.push(output::Warning{{ErrorCode::SignalTooLarge, "too many signaling messages wait for the server; one was dropped"}});
+      outbox.warn(ErrorCode::SignalTooLarge, "too many signaling messages wait for the server; one was dropped");
     }
   }
   void signalArrived(const Connection& through, std::string text, Millis) override {
@@ -137,8 +141,8 @@ struct Endpoint::State final : Connection::Host {
   void sendNow(SignalMessage message, ConnectionHandle from) {
     std::string text = serializeSignal(message);
     if (text.size() > kMaxSignalBytes) {
-      outbox.push(output::ConnectionFailed{
-          from, {ErrorCode::SignalTooLarge, "a signaling message above 256 KiB was not sent: put less into the metadata"}});
+      outbox.error(OutputType::ConnectionError, from,
+                   {ErrorCode::SignalTooLarge, "a signaling message above 256 KiB was not sent: put less into the metadata"});
       return;
     }
     session.send(std::move(text));
@@ -163,17 +167,18 @@ struct Endpoint::State final : Connection::Host {
   void forget(ConnectionHandle handle) {
     const Connection* connection = find(handle);
     if (connection == nullptr) return;
-    const std::string& peer = connection->identity().peer;
-    byName.erase(name(peer, connection->identity().id));
-    std::vector<ConnectionHandle>& same = byPeer[peer];
-    std::erase(same, handle);
-    if (same.empty()) byPeer.erase(peer);
+    const auto it = party(connection->identity().peer);
+    std::erase(it->connections, handle);
+    if (it->connections.empty()) parties.erase(it);
     queue.drop(handle);
+    const std::uint32_t place = connections.get(handle);
     connections.erase(handle);
+    entries[place - 1] = {};
+    freeEntries.push_back(place);
   }
 
   void arm(ConnectionHandle handle, const Connection& connection) {
-    Entry& entry = connections.find(handle)->second;
+    Entry& entry = entries[connections.get(handle) - 1];
     const std::optional<Millis> next = connection.deadline();
     if (next == entry.armed) return;
     entry.armed = next;
@@ -187,8 +192,8 @@ struct Endpoint::State final : Connection::Host {
   }
 
   [[nodiscard]] bool stale(const Timer& timer) const {
-    const auto it = connections.find(timer.connection);
-    return it == connections.end() || it->second.armed != timer.at;
+    const std::uint32_t place = connections.get(timer.connection);
+    return place == 0 || entries[place - 1].armed != timer.at;
   }
 
   void popTimer() {
@@ -215,9 +220,9 @@ struct Endpoint::State final : Connection::Host {
   }
 
   void disposeIfDone() {
-    if (destroying && !disposed && connections.empty()) {
+    if (destroying && !disposed && connections.size() == 0) {
       disposed = true;
-      outbox.push(output::Dispose{});
+      outbox.add(OutputType::Dispose);
     }
   }
 
@@ -228,10 +233,7 @@ struct Endpoint::State final : Connection::Host {
       case Session::Effect::None: return;
       case Session::Effect::Opened:
         while (std::optional<SignalQueue::Entry> next = queue.take()) sendNow(std::move(next->message), next->connection);
-        for (auto& [handle, entry] : connections) {
-          entry.connection->signalingOpened(now);
-          touched.push_back(handle);
-        }
+        forEach([now](Connection& connection) { connection.signalingOpened(now); });
         return;
       case Session::Effect::Dead: destroy(true, now); return;
     }
@@ -240,7 +242,7 @@ struct Endpoint::State final : Connection::Host {
   void serverSaid(const std::string& text, Millis now) {
     Result<SignalMessage> parsed = parseSignal(text);
     if (!parsed) {
-      outbox.push(output::Warning{parsed.error()});
+      outbox.error(OutputType::Warning, 0, parsed.error());
       return;
     }
     SignalMessage& message = parsed.value();
@@ -265,7 +267,7 @@ struct Endpoint::State final : Connection::Host {
   void relayed(const std::string& text, const std::string& peer, Millis now) {
     Result<SignalMessage> parsed = parseSignal(text);
     if (!parsed) {
-      outbox.push(output::Warning{parsed.error()});
+      outbox.error(OutputType::Warning, 0, parsed.error());
       return;
     }
     SignalMessage& message = parsed.value();
@@ -287,7 +289,7 @@ struct Endpoint::State final : Connection::Host {
       default: return;
     }
     if (message.src.empty()) {
-      outbox.push(output::Warning{{ErrorCode::BadSignal, "a signaling message without src was dropped"}});
+      outbox.warn(ErrorCode::BadSignal, "a signaling message without src was dropped");
       return;
     }
     if (Connection* known = byIdentity(message.src, message.connectionId)) {
@@ -300,13 +302,13 @@ struct Endpoint::State final : Connection::Host {
       return;
     }
     // Polling and clusters reorder: it may be early. Or it belongs to a connection that is over: then it expires.
-    while (!orphans.empty() && (orphans.front().expires <= now || orphans.size() >= kMaxOrphans)) orphans.pop_front();
+    while (!orphans.empty() && (orphans.front().expires <= now || orphans.size() >= kMaxOrphans)) orphans.erase(orphans.begin());
     if (message.type == MessageType::Candidate) orphans.push_back({std::move(message), now + config.orphanExpiry});
   }
 
   void incoming(SignalMessage offer, Millis now) {
     if (connections.size() >= config.maxConnections || with(offer.src).size() >= config.maxConnectionsPerPeer) {
-      outbox.push(output::Warning{{ErrorCode::BadSignal, "peer \"" + offer.src + "\" asked for more connections than are allowed"}});
+      outbox.warn(ErrorCode::BadSignal, "peer \"" + offer.src + "\" asked for more connections than are allowed");
       return;
     }
     // A caller may hang up before its OFFER was delivered.
@@ -328,9 +330,16 @@ struct Endpoint::State final : Connection::Host {
     identity.serialization = offer.serialization.value_or("binary");
     identity.reliable = offer.reliable.value_or(false);
     const bool native = offer.native.has_value() && config.protocol != ProtocolChoice::PeerJs;
-    outbox.push(output::ConnectionIncoming{identity.handle, identity.peer, identity.id, identity.kind, identity.label,
-                                           identity.metadata, identity.serialization, identity.reliable,
-                                           native ? Protocol::Native : Protocol::PeerJs});
+    Output& out = outbox.add(OutputType::ConnectionIncoming, identity.handle);
+    out.text = identity.peer;
+    out.connectionId = identity.id;
+    out.kind = identity.kind;
+    out.label = identity.label;
+    out.hasMetadata = identity.metadata.has_value();
+    if (identity.metadata) out.metadata = *identity.metadata;
+    out.serialization = identity.serialization;
+    out.reliable = identity.reliable;
+    out.protocol = native ? Protocol::Native : Protocol::PeerJs;
     Connection& connection = add(std::move(identity));
     const std::string src = offer.src;
     const std::string connectionId = offer.connectionId;
@@ -347,12 +356,20 @@ struct Endpoint::State final : Connection::Host {
 
   Connection& add(Connection::Identity identity) {
     const ConnectionHandle handle = identity.handle;
-    byName[name(identity.peer, identity.id)] = handle;
-    byPeer[identity.peer].push_back(handle);
-    auto [it, isNew] = connections.emplace(
-        handle, Entry(std::make_unique<Connection>(std::move(identity), config, framingConfig, outbox, *this)));
+    auto it = party(identity.peer);
+    if (it == parties.end() || it->peer != identity.peer) it = parties.insert(it, Party{identity.peer, {}});
+    it->connections.push_back(handle);
+    if (freeEntries.empty()) {
+      entries.emplace_back();
+      freeEntries.push_back(static_cast<std::uint32_t>(entries.size()));
+    }
+    const std::uint32_t place = freeEntries.back();
+    freeEntries.pop_back();
+    connections.set(handle, place);
     touched.push_back(handle);
-    return *it->second.connection;
+    std::unique_ptr<Connection>& connection = entries[place - 1].connection;
+    connection = std::make_unique<Connection>(std::move(identity), config, framingConfig, outbox, *this);
+    return *connection;
   }
 
   void expire(const std::string& peer, Millis now) {
@@ -365,7 +382,7 @@ struct Endpoint::State final : Connection::Host {
       touched.push_back(handle);
     }
     if (waited) {
-      outbox.push(output::PeerFailed{{ErrorCode::PeerUnavailable, "Could not connect to peer " + peer}});
+      outbox.error(OutputType::PeerError, 0, {ErrorCode::PeerUnavailable, "Could not connect to peer " + peer});
     }
   }
 
@@ -379,7 +396,7 @@ struct Endpoint::State final : Connection::Host {
   // -- inputs ----------------------------------------------------------------------------------------
 
   void connect(input::Connect& wish, Millis now) {
-    if (wish.connection % 2 == 0 || connections.contains(wish.connection)) return;
+    if (wish.connection % 2 == 0 || connections.get(wish.connection) != 0) return;
     Connection::Identity identity;
     identity.handle = wish.connection;
     identity.localPeer = session.id();
@@ -403,9 +420,11 @@ struct Endpoint::State final : Connection::Host {
     }
     if (refused) {
       const ConnectionHandle handle = identity.handle;
-      outbox.push(output::ConnectionFailed{handle, *refused});
-      outbox.push(output::ConnectionStateChanged{handle, ConnectionState::Closed, std::string(errorName(refused->code))});
-      outbox.push(output::ConnectionClosed{handle, std::string(errorName(refused->code))});
+      outbox.error(OutputType::ConnectionError, handle, *refused);
+      Output& state = outbox.add(OutputType::ConnectionState, handle);
+      state.state = static_cast<std::uint8_t>(ConnectionState::Closed);
+      state.text = errorName(refused->code);
+      outbox.add(OutputType::ConnectionClosed, handle).text = errorName(refused->code);
       return;
     }
     add(std::move(identity)).start(now);
@@ -414,12 +433,9 @@ struct Endpoint::State final : Connection::Host {
   void destroy(bool farewell, Millis now) {
     if (destroying) return;
     destroying = true;
-    for (auto& [handle, entry] : connections) {
-      entry.connection->destroy(farewell, now);
-      touched.push_back(handle);
-    }
+    forEach([farewell, now](Connection& connection) { connection.destroy(farewell, now); });
     session.destroy();
-    outbox.push(output::PeerClosed{});
+    outbox.add(OutputType::PeerClosed);
   }
 
   void timeout(Millis now) {
@@ -435,7 +451,7 @@ struct Endpoint::State final : Connection::Host {
       const bool dead = stale(timer);
       popTimer();
       if (dead) continue;
-      Entry& entry = connections.find(timer.connection)->second;
+      Entry& entry = entries[connections.get(timer.connection) - 1];
       entry.armed.reset();
       entry.connection->timeout(now);
       touched.push_back(timer.connection);
@@ -467,14 +483,6 @@ struct Endpoint::State final : Connection::Host {
     call(*connection);
   }
 
-  Connection* byOp(Op op) {
-    const auto it = ops.find(op);
-    return it == ops.end() ? nullptr : find(it->second);
-  }
-
-  void handle(Input& input, Millis now) {
-    std::visit([this, now](auto& what) { on(what, now); }, input);
-  }
 
   void on(input::Start& in, Millis now) { apply(session.start(std::move(in.id), std::move(in.token), now), now); }
   void on(input::Connect& in, Millis now) { connect(in, now); }
@@ -495,56 +503,52 @@ struct Endpoint::State final : Connection::Host {
   }
   void on(input::SignalingClosed& in, Millis now) { apply(session.transportClosed(in.transport, in.message, now), now); }
   void on(input::OpDone& in, Millis now) {
-    onConnection(byOp(in.op), [&in, now](Connection& c) { c.opDone(in.op, in.description, now); });
+    onConnection(find(ops.get(in.op)), [&in, now](Connection& c) { c.opDone(in.op, in.description, now); });
   }
   void on(input::OpFailed& in, Millis now) {
     const std::string why = in.name.empty() ? in.message : in.name + ": " + in.message;
-    onConnection(byOp(in.op), [&in, &why, now](Connection& c) { c.opFailed(in.op, why, now); });
+    onConnection(find(ops.get(in.op)), [&in, &why, now](Connection& c) { c.opFailed(in.op, why, now); });
   }
   void on(input::LocalCandidate& in, Millis now) {
-    onConnection(byLink(in.link), [&in, now](Connection& c) { c.localCandidate(std::move(in.candidate), now); });
+    onConnection(find(links.get(in.link)), [&in, now](Connection& c) { c.localCandidate(std::move(in.candidate), now); });
   }
   void on(input::GatheringComplete& in, Millis now) {
-    onConnection(byLink(in.link), [now](Connection& c) { c.gatheringComplete(now); });
+    onConnection(find(links.get(in.link)), [now](Connection& c) { c.gatheringComplete(now); });
   }
   void on(input::NegotiationNeeded& in, Millis now) {
-    onConnection(byLink(in.link), [now](Connection& c) { c.negotiationNeeded(now); });
+    onConnection(find(links.get(in.link)), [now](Connection& c) { c.negotiationNeeded(now); });
   }
   void on(input::LinkStateChanged& in, Millis now) {
-    onConnection(byLink(in.link), [&in, now](Connection& c) { c.linkStateChanged(in.state, now); });
+    onConnection(find(links.get(in.link)), [&in, now](Connection& c) { c.linkStateChanged(in.state, now); });
   }
   void on(input::ChannelArrived& in, Millis now) {
-    onConnection(byLink(in.link), [&in, now](Connection& c) { c.channelArrived(in.channel, now); });
+    onConnection(find(links.get(in.link)), [&in, now](Connection& c) { c.channelArrived(in.channel, now); });
   }
   void on(input::ChannelOpened& in, Millis now) {
-    onConnection(byChannel(in.channel), [&in, now](Connection& c) { c.channelOpened(in.channel, in.maxMessageSize, now); });
+    onConnection(find(channels.get(in.channel)), [&in, now](Connection& c) { c.channelOpened(in.channel, in.maxMessageSize, now); });
   }
   void on(input::ChannelClosed& in, Millis now) {
-    onConnection(byChannel(in.channel), [&in, now](Connection& c) { c.channelClosed(in.channel, now); });
+    onConnection(find(channels.get(in.channel)), [&in, now](Connection& c) { c.channelClosed(in.channel, now); });
   }
   void on(input::TransferOffer& in, Millis) {
     onConnection(find(in.connection), [this, &in](Connection& c) {
       const bool offered = c.framing() != nullptr &&
                            c.framing()->offer(in.transfer, std::move(in.name), std::move(in.mime), in.size);
       if (!offered) {
-        outbox.push(output::TransferStateChanged{in.connection, in.transfer, static_cast<std::uint8_t>(TransferState::Failed),
-                                                 "the connection is not open"});
+        Output& out = outbox.add(OutputType::TransferState, in.connection);
+        out.transfer = in.transfer;
+        out.state = static_cast<std::uint8_t>(TransferState::Failed);
+        out.text = "the connection is not open";
       }
     });
   }
   void on(input::TransferAction& in, Millis) { transfer(in); }
   void on(input::Network& in, Millis now) {
     apply(session.network(in.change, now), now);
-    for (auto& [handle, entry] : connections) {
-      entry.connection->networkChanged(in.change, now);
-      touched.push_back(handle);
-    }
+    forEach([&in, now](Connection& connection) { connection.networkChanged(in.change, now); });
   }
   void on(input::PageHide&, Millis now) {
-    for (auto& [handle, entry] : connections) {
-      entry.connection->close(now);
-      touched.push_back(handle);
-    }
+    forEach([now](Connection& connection) { connection.close(now); });
   }
   void on(input::Timeout&, Millis now) { timeout(now); }
 };
@@ -553,9 +557,42 @@ Endpoint::Endpoint(const Config& config, const FramingConfig& framing) : state_(
 Endpoint::~Endpoint() = default;
 
 void Endpoint::handle(Input input, Millis now) {
-  state_->handle(input, now);
+  std::visit([this, now](auto& what) { handle(what, now); }, input);
+}
+
+template <class T>
+void Endpoint::handle(T& what, Millis now) {
+  state_->on(what, now);
   state_->drain(now);
 }
+
+// One for each alternative of Input.
+template void Endpoint::handle(input::Start& what, Millis now);
+template void Endpoint::handle(input::Connect& what, Millis now);
+template void Endpoint::handle(input::Answer& what, Millis now);
+template void Endpoint::handle(input::Close& what, Millis now);
+template void Endpoint::handle(input::Disconnect& what, Millis now);
+template void Endpoint::handle(input::Reconnect& what, Millis now);
+template void Endpoint::handle(input::Destroy& what, Millis now);
+template void Endpoint::handle(input::IdAssigned& what, Millis now);
+template void Endpoint::handle(input::IdFailed& what, Millis now);
+template void Endpoint::handle(input::SignalingOpened& what, Millis now);
+template void Endpoint::handle(input::SignalingMessage& what, Millis now);
+template void Endpoint::handle(input::SignalingClosed& what, Millis now);
+template void Endpoint::handle(input::OpDone& what, Millis now);
+template void Endpoint::handle(input::OpFailed& what, Millis now);
+template void Endpoint::handle(input::LocalCandidate& what, Millis now);
+template void Endpoint::handle(input::GatheringComplete& what, Millis now);
+template void Endpoint::handle(input::NegotiationNeeded& what, Millis now);
+template void Endpoint::handle(input::LinkStateChanged& what, Millis now);
+template void Endpoint::handle(input::ChannelArrived& what, Millis now);
+template void Endpoint::handle(input::ChannelOpened& what, Millis now);
+template void Endpoint::handle(input::ChannelClosed& what, Millis now);
+template void Endpoint::handle(input::TransferOffer& what, Millis now);
+template void Endpoint::handle(input::TransferAction& what, Millis now);
+template void Endpoint::handle(input::Network& what, Millis now);
+template void Endpoint::handle(input::PageHide& what, Millis now);
+template void Endpoint::handle(input::Timeout& what, Millis now);
 
 std::optional<Output> Endpoint::poll() { return state_->outbox.pop(); }
 
@@ -584,7 +621,7 @@ Action Endpoint::pump(ConnectionHandle handle, std::uint64_t bufferedAmount, Mil
 }
 
 void Endpoint::receive(ChannelHandle channel, std::span<const std::byte> frame, Millis now) {
-  Connection* connection = state_->byChannel(channel);
+  Connection* connection = state_->find(state_->channels.get(channel));
   if (connection == nullptr || connection->framing() == nullptr) return;
   const ConnectionHandle handle = connection->identity().handle;
   // What the frame means beyond its messages comes to light once its pieces are taken: see delivery().

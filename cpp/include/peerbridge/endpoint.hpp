@@ -37,6 +37,9 @@ class Endpoint {
   Endpoint& operator=(Endpoint&&) = delete;
 
   void handle(Input input, Millis now);
+  /// The same for one alternative of Input, which may be moved from; spares the bindings the variant.
+  template <class T>
+  void handle(T& what, Millis now);
   [[nodiscard]] std::optional<Output> poll();
   [[nodiscard]] std::optional<Millis> deadline() const;
 

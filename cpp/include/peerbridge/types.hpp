@@ -52,7 +52,14 @@ struct CandidateInit {
   bool hasUfrag = false;
   std::string usernameFragment;
 
-  friend bool operator==(const CandidateInit&, const CandidateInit&) = default;
+  // Out of line for the sake of the wasm's size, as everywhere where a struct holds several strings.
+  CandidateInit();
+  CandidateInit(const CandidateInit&);
+  CandidateInit(CandidateInit&&) noexcept;
+  CandidateInit& operator=(const CandidateInit&);
+  CandidateInit& operator=(CandidateInit&&) noexcept;
+  ~CandidateInit();
+  friend bool operator==(const CandidateInit& a, const CandidateInit& b);
 };
 
 /// RTCSessionDescriptionInit (webrtc-pc §4.6.2).

@@ -1,9 +1,10 @@
 // Where outputs wait for poll(), and where handles come from. One per endpoint, shared by everything in it.
 #pragma once
 
-#include <deque>
+#include <cstddef>
 #include <optional>
-#include <utility>
+#include <string_view>
+#include <vector>
 
 #include "peerbridge/events.hpp"
 
@@ -11,16 +12,15 @@ namespace peerbridge {
 
 class Outbox {
  public:
-  void push(Output output) { outputs_.push_back(std::move(output)); }
+  /// A fresh output at the end of the queue; the caller fills in what its type calls for, before the next add().
+  Output& add(OutputType type);
+  Output& add(OutputType type, ConnectionHandle connection);
+  void error(OutputType type, ConnectionHandle connection, const Error& error);
+  void warn(ErrorCode code, std::string_view message);
 
-  [[nodiscard]] std::optional<Output> pop() {
-    if (outputs_.empty()) return std::nullopt;
-    Output output = std::move(outputs_.front());
-    outputs_.pop_front();
-    return output;
-  }
+  [[nodiscard]] std::optional<Output> pop();
 
-  /// Ops, links and transports count up; connection, channel and transfer handles of the core are even.
+  /// Ops, links and transports count up; connection and channel handles of the core are even.
   [[nodiscard]] Op nextOp() { return ++op_; }
   [[nodiscard]] LinkHandle nextLink() { return ++link_; }
   [[nodiscard]] std::uint32_t nextTransport() { return ++transport_; }
@@ -28,7 +28,8 @@ class Outbox {
   [[nodiscard]] ConnectionHandle nextConnection() { return connection_ += 2; }
 
  private:
-  std::deque<Output> outputs_;
+  std::vector<Output> outputs_;
+  std::size_t front_ = 0;  ///< those before it have left
   Op op_ = 0;
   LinkHandle link_ = 0;
   std::uint32_t transport_ = 0;

@@ -35,16 +35,20 @@ bool Connection::enter(Trigger trigger, std::string_view reason) {
   const ConnectionState before = publicState(phase_);
   phase_ = *next;
   const ConnectionState after = publicState(phase_);
-  if (before != after) outbox_.push(output::ConnectionStateChanged{identity_.handle, after, std::string(reason)});
+  if (before != after) {
+    Output& out = outbox_.add(OutputType::ConnectionState, identity_.handle);
+    out.state = static_cast<std::uint8_t>(after);
+    out.text = reason;
+  }
   // What ended it is the reason; the handshake that follows is not.
   if (after == ConnectionState::Closed && closeReason_.empty()) closeReason_ = std::string(reason);
   return true;
 }
 
-void Connection::fail(Error error, std::string_view reason, Millis now) {
+void Connection::fail(const Error& error, std::string_view reason, Millis now) {
   if (phase_ == Phase::Closed) return;
   const bool wasClosing = phase_ == Phase::Closing;
-  if (!wasClosing) outbox_.push(output::ConnectionFailed{identity_.handle, std::move(error)});
+  if (!wasClosing) outbox_.error(OutputType::ConnectionError, identity_.handle, error);
   if (!enter(Trigger::Fail, reason)) return;
   if (framing_) {
     framing_->abort(reason);
@@ -69,14 +73,17 @@ void Connection::finish(std::string_view reason) {
 
 void Connection::tellClosed(std::string_view reason) {
   if (std::exchange(closedTold_, true)) return;
-  outbox_.push(output::ConnectionClosed{identity_.handle, closeReason_.empty() ? std::string(reason) : closeReason_});
+  outbox_.add(OutputType::ConnectionClosed, identity_.handle).text = closeReason_.empty() ? reason : closeReason_;
 }
 
-Op Connection::issueOp() {
+Output& Connection::command(OutputType type) {
   const Op op = outbox_.nextOp();
   ops_.push_back(op);
   host_.opOwned(op, identity_.handle, true);
-  return op;
+  Output& out = outbox_.add(type);
+  out.link = link_;
+  out.op = op;
+  return out;
 }
 
 void Connection::retireOp(Op op) {
@@ -87,7 +94,7 @@ void Connection::retireOp(Op op) {
 void Connection::createLink() {
   link_ = outbox_.nextLink();
   host_.linkOwned(link_, identity_.handle, true);
-  outbox_.push(output::LinkCreate{link_, identity_.handle});
+  outbox_.add(OutputType::LinkCreate, identity_.handle).link = link_;
 }
 
 void Connection::dropLink() {
@@ -99,7 +106,7 @@ void Connection::dropLink() {
   if (framing_ && framing_->attached()) framing_->detach();
   if (link_ == 0) return;
   host_.linkOwned(link_, identity_.handle, false);
-  outbox_.push(output::LinkClose{link_});
+  outbox_.add(OutputType::LinkClose).link = link_;
   link_ = 0;
 }
 
@@ -113,8 +120,11 @@ void Connection::start(Millis now) {
   channel_ = outbox_.nextChannel();
   host_.channelOwned(channel_, identity_.handle, true);
   // One in-band channel, as PeerJS expects it; a call's is called "undefined" there. Always ordered: that is never wrong.
-  outbox_.push(output::ChannelCreate{link_, channel_, identity_.kind == ConnectionKind::Media ? "undefined" : identity_.label,
-                                     true, framingConfig_.highWaterBytes / 4});
+  Output& out = outbox_.add(OutputType::ChannelCreate);
+  out.link = link_;
+  out.channel = channel_;
+  out.label = identity_.kind == ConnectionKind::Media ? "undefined" : identity_.label;
+  out.length = framingConfig_.highWaterBytes / 4;
   // A call may ring for as long as people let it; its time starts with the ANSWER.
   if (identity_.kind == ConnectionKind::Data) negotiationDeadline_ = now + config_.negotiationTimeout;
   negotiation_.need(*this, now);
@@ -260,8 +270,8 @@ void Connection::remoteMessage(SignalMessage message, Millis now) {
 void Connection::peerClosed(std::string_view reason, Millis now) {
   if (phase_ == Phase::Closing || phase_ == Phase::Closed) return;
   if (reason == "rejected") {
-    outbox_.push(output::ConnectionFailed{
-        identity_.handle, {ErrorCode::Rejected, "peer \"" + identity_.peer + "\" did not take the connection"}});
+    outbox_.error(OutputType::ConnectionError, identity_.handle,
+                  {ErrorCode::Rejected, "peer \"" + identity_.peer + "\" did not take the connection"});
   }
   const std::string why = reason == "rejected" ? "rejected" : "closed by the other side";
   enter(Trigger::PeerClose, why);
@@ -313,27 +323,24 @@ void Connection::sayBye(std::string_view why, Millis now) {
 // -- Negotiation::Sink ---------------------------------------------------------------------------------
 
 Op Connection::setLocalDescription() {
-  const Op op = issueOp();
-  outbox_.push(output::SetLocalDescription{link_, op});
-  return op;
+  return command(OutputType::SetLocalDescription).op;
 }
 
 Op Connection::setRemoteDescription(const Description& description) {
-  const Op op = issueOp();
-  outbox_.push(output::SetRemoteDescription{link_, op, description});
-  return op;
+  Output& out = command(OutputType::SetRemoteDescription);
+  out.sdpType = description.type;
+  out.text = description.sdp;
+  return out.op;
 }
 
 Op Connection::readLocalDescription() {
-  const Op op = issueOp();
-  outbox_.push(output::ReadLocalDescription{link_, op});
-  return op;
+  return command(OutputType::ReadLocalDescription).op;
 }
 
 void Connection::addCandidate(const CandidateInit& candidate) {
-  const Op op = issueOp();
-  candidateOps_.push_back(op);
-  outbox_.push(output::AddCandidate{link_, op, candidate});
+  Output& out = command(OutputType::AddCandidate);
+  out.candidate = candidate;
+  candidateOps_.push_back(out.op);
 }
 
 void Connection::sendDescription(Description description, std::uint32_t negotiation) {
@@ -360,21 +367,21 @@ void Connection::sendCandidates(std::vector<CandidateInit> candidates) {
 
 void Connection::negotiated() {
   if (identity_.kind == ConnectionKind::Media && enter(Trigger::Up, "answered")) {
-    outbox_.push(output::ConnectionOpened{identity_.handle, protocol_.value_or(Protocol::PeerJs)});
+    outbox_.add(OutputType::ConnectionOpened, identity_.handle).protocol = protocol_.value_or(Protocol::PeerJs);
     if (everConnected_) negotiationDeadline_.reset();
   }
 }
 
-void Connection::failed(Error error) {
+void Connection::failed(const Error& error) {
   // Once open, a renegotiation that fails leaves what was agreed before in place.
   if (phase_ == Phase::Open || phase_ == Phase::Recovering) {
-    outbox_.push(output::ConnectionFailed{identity_.handle, std::move(error)});
+    outbox_.error(OutputType::ConnectionError, identity_.handle, error);
   } else {
-    fail(std::move(error), "negotiation-failed", now_);
+    fail(error, "negotiation-failed", now_);
   }
 }
 
-void Connection::warn(Error error) { outbox_.push(output::Warning{std::move(error)}); }
+void Connection::warn(const Error& error) { outbox_.error(OutputType::Warning, 0, error); }
 
 // -- the browser ---------------------------------------------------------------------------------------
 
@@ -458,7 +465,7 @@ void Connection::channelArrived(ChannelHandle channel, Millis now) {
   now_ = now;
   // The offerer makes exactly one; whatever else arrives belongs to nobody.
   if (identity_.outgoing || channel_ != 0 || phase_ == Phase::Closed) {
-    outbox_.push(output::ChannelClose{channel});
+    outbox_.add(OutputType::ChannelClose).channel = channel;
     return;
   }
   channel_ = channel;
@@ -483,11 +490,13 @@ void Connection::openChannel(Millis now) {
   everConnected_ = true;
   if (identity_.kind == ConnectionKind::Data) negotiationDeadline_.reset();
   if (framing_) {
-    outbox_.push(output::ChannelBind{channel_, identity_.handle, framingConfig_.highWaterBytes / 4});
+    Output& out = outbox_.add(OutputType::ChannelBind, identity_.handle);
+    out.channel = channel_;
+    out.length = framingConfig_.highWaterBytes / 4;
     framing_->attach(maxMessageSize_, now);
   }
   if (identity_.kind == ConnectionKind::Data && enter(Trigger::Up, "the channel is open")) {
-    outbox_.push(output::ConnectionOpened{identity_.handle, protocol_.value_or(Protocol::Native)});
+    outbox_.add(OutputType::ConnectionOpened, identity_.handle).protocol = protocol_.value_or(Protocol::Native);
   }
 }
 
@@ -539,7 +548,7 @@ void Connection::tryRestart(Millis now) {
   restartPause_ = std::min(restartPause_ * 2, config_.restartMaxDelay);
   // A PeerJS peer answers a second OFFER by throwing the connection away: there the browser's own ICE has to do.
   if (protocol_ != Protocol::Native || !negotiation_.settled() || link_ == 0) return;
-  outbox_.push(output::RestartIce{link_});
+  outbox_.add(OutputType::RestartIce).link = link_;
 }
 
 void Connection::networkChanged(NetworkChange change, Millis now) {
@@ -602,8 +611,8 @@ void Connection::settle(Millis now) {
     using Kind = FramingEvent::Kind;
     const ConnectionHandle self = identity_.handle;
     switch (event->kind) {
-      case Kind::Room: outbox_.push(output::Room{self}); break;
-      case Kind::Delivered: outbox_.push(output::Delivered{self, event->marker}); break;
+      case Kind::Room: outbox_.add(OutputType::Room, self); break;
+      case Kind::Delivered: outbox_.add(OutputType::Delivered, self).marker = event->marker; break;
       case Kind::Signal: host_.signalArrived(*this, std::move(event->text), now); break;
       case Kind::PeerHello: pathUp("the other side speaks"); break;
       case Kind::PeerClosing:
@@ -623,25 +632,41 @@ void Connection::settle(Millis now) {
               "peer \"" + identity_.peer + "\" sent bytes that the protocol forbids: " + event->text},
              "protocol-violation", now);
         return;
-      case Kind::TransferOffered:
-        outbox_.push(output::TransferOffered{self, event->transfer, std::move(event->name), std::move(event->mime), event->size});
+      case Kind::TransferOffered: {
+        Output& out = outbox_.add(OutputType::TransferOffered, self);
+        out.transfer = event->transfer;
+        out.text = std::move(event->name);
+        out.label = std::move(event->mime);
+        out.hasSize = event->size.has_value();
+        out.size = event->size.value_or(0);
         break;
-      case Kind::TransferRead:
-        outbox_.push(output::TransferRead{self, event->transfer, event->offset, event->length});
+      }
+      case Kind::TransferRead: {
+        Output& out = outbox_.add(OutputType::TransferRead, self);
+        out.transfer = event->transfer;
+        out.offset = event->offset;
+        out.length = event->length;
         break;
-      case Kind::TransferState:
-        outbox_.push(output::TransferStateChanged{self, event->transfer, static_cast<std::uint8_t>(event->state),
-                                                  std::move(event->text)});
+      }
+      case Kind::TransferState: {
+        Output& out = outbox_.add(OutputType::TransferState, self);
+        out.transfer = event->transfer;
+        out.state = static_cast<std::uint8_t>(event->state);
+        out.text = std::move(event->text);
         break;
-      case Kind::TransferProgress:
-        outbox_.push(output::TransferProgress{self, event->transfer, event->size.value_or(0)});
+      }
+      case Kind::TransferProgress: {
+        Output& out = outbox_.add(OutputType::TransferProgress, self);
+        out.transfer = event->transfer;
+        out.length = event->size.value_or(0);
         break;
-      case Kind::TransferEnded: outbox_.push(output::TransferEnded{self, event->transfer}); break;
+      }
+      case Kind::TransferEnded: outbox_.add(OutputType::TransferEnded, self).transfer = event->transfer; break;
       case Kind::Pong:
       case Kind::TransferWritable: break;
     }
   }
-  if (phase_ != Phase::Closed && channelOpen_ && framing_->wantsTransmit()) outbox_.push(output::Transmit{identity_.handle});
+  if (phase_ != Phase::Closed && channelOpen_ && framing_->wantsTransmit()) outbox_.add(OutputType::Transmit, identity_.handle);
 }
 
 }  // namespace peerbridge

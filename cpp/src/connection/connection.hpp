@@ -107,14 +107,15 @@ class Connection final : private Negotiation::Sink {
   void sendDescription(Description description, std::uint32_t negotiation) override;
   void sendCandidates(std::vector<CandidateInit> candidates) override;
   void negotiated() override;
-  void failed(Error error) override;
-  void warn(Error error) override;
+  void failed(const Error& error) override;
+  void warn(const Error& error) override;
 
   bool enter(Trigger trigger, std::string_view reason);
-  void fail(Error error, std::string_view reason, Millis now);
+  void fail(const Error& error, std::string_view reason, Millis now);
   void finish(std::string_view reason);
   void tellClosed(std::string_view reason);
-  [[nodiscard]] Op issueOp();
+  /// A command for the link that ends in a promise; carries a new op.
+  Output& command(OutputType type);
   void retireOp(Op op);
   void createLink();
   void dropLink();

@@ -228,7 +228,7 @@ void Negotiation::remoteCandidate(CandidateInit candidate, Sink& sink) {
   if (!usable) {
     if (std::find(held_.begin(), held_.end(), candidate) != held_.end()) return;
     if (held_.size() >= kMaxHeldCandidates) {
-      held_.pop_front();
+      held_.erase(held_.begin());
       sink.warn({ErrorCode::BadSignal, "more candidates without a description than any browser gathers; the oldest was dropped"});
     }
     held_.push_back(std::move(candidate));
@@ -248,7 +248,7 @@ void Negotiation::adoptRemote(const std::string& sdp) {
 }
 
 void Negotiation::offerHeldCandidates(Sink& sink) {
-  std::deque<CandidateInit> waiting = std::exchange(held_, {});
+  std::vector<CandidateInit> waiting = std::exchange(held_, {});
   for (CandidateInit& candidate : waiting) remoteCandidate(std::move(candidate), sink);
 }
 

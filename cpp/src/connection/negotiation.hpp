@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,8 +26,8 @@ class Negotiation {
     virtual void sendCandidates(std::vector<CandidateInit> candidates) = 0;
     /// The answer is in place on both ends of this exchange, as far as this side can know.
     virtual void negotiated() = 0;
-    virtual void failed(Error error) = 0;
-    virtual void warn(Error error) = 0;
+    virtual void failed(const Error& error) = 0;
+    virtual void warn(const Error& error) = 0;
 
    protected:
     ~Sink() = default;
@@ -106,7 +105,7 @@ class Negotiation {
   bool remoteSet_ = false;
   std::vector<std::string> remoteUfrags_;
   std::vector<std::string> ignoredUfrags_;
-  std::deque<CandidateInit> held_;
+  std::vector<CandidateInit> held_;
   std::vector<CandidateInit> seen_;
 };
 

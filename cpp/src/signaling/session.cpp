@@ -46,7 +46,7 @@ Session::Effect Session::start(std::optional<std::string> id, std::string token,
     state_ = State::AskingId;
     idOp_ = outbox_.nextOp();
     deadline_ = now + config_.connectTimeout;
-    outbox_.push(output::RequestId{idOp_});
+    outbox_.add(OutputType::RequestId).op = idOp_;
   }
   return Effect::None;
 }
@@ -68,7 +68,10 @@ void Session::connect(Millis now) {
   state_ = State::Connecting;
   transport_ = outbox_.nextTransport();
   deadline_ = now + config_.connectTimeout;
-  outbox_.push(output::SignalingConnect{transport_, id_, token_});
+  Output& out = outbox_.add(OutputType::SignalingConnect);
+  out.transport = transport_;
+  out.text = id_;
+  out.label = token_;
 }
 
 Session::Effect Session::transportOpened(std::uint32_t transport, Millis now) {
@@ -86,7 +89,7 @@ Session::Effect Session::open(Millis now) {
   announcedLoss_ = false;
   deadline_ = now + config_.heartbeatInterval;
   publish(PeerState::Open, "the server took the registration");
-  outbox_.push(output::PeerOpened{id_});
+  outbox_.add(OutputType::PeerOpened).text = id_;
   return Effect::Opened;
 }
 
@@ -118,18 +121,18 @@ Session::Effect Session::transportClosed(std::uint32_t transport, const std::str
               now);
 }
 
-Session::Effect Session::lost(Error error, Millis now) {
+Session::Effect Session::lost(const Error& error, Millis now) {
   if (state_ == State::Left || state_ == State::Ended || state_ == State::Waiting) return Effect::None;
   // As in PeerJS: a server that refuses a peer that never was open ends it; a network that fails does not.
-  if (!everOpened_ && error.code != ErrorCode::Network) return abort(std::move(error));
+  if (!everOpened_ && error.code != ErrorCode::Network) return abort(error);
   dropTransport();
   deadline_.reset();
   if (!announcedLoss_) {
     announcedLoss_ = true;
-    outbox_.push(output::PeerFailed{std::move(error)});
+    outbox_.error(OutputType::PeerError, 0, error);
     state_ = State::Waiting;
     publish(PeerState::Reconnecting, "the server was lost");
-    outbox_.push(output::PeerDisconnected{id_});
+    outbox_.add(OutputType::PeerDisconnected).text = id_;
   }
   retry(now);
   return Effect::None;
@@ -147,11 +150,11 @@ void Session::retry(Millis now) {
   deadline_ = now + backoff_.next();
 }
 
-Session::Effect Session::abort(Error error) {
+Session::Effect Session::abort(const Error& error) {
   dropTransport();
   deadline_.reset();
-  outbox_.push(output::PeerFailed{std::move(error)});
-  outbox_.push(output::PeerDisconnected{id_});
+  outbox_.error(OutputType::PeerError, 0, error);
+  outbox_.add(OutputType::PeerDisconnected).text = id_;
   state_ = State::Left;
   return Effect::Dead;
 }
@@ -163,7 +166,7 @@ void Session::disconnect() {
   deadline_.reset();
   state_ = State::Left;
   publish(PeerState::Idle, "disconnect()");
-  if (!announced) outbox_.push(output::PeerDisconnected{id_});
+  if (!announced) outbox_.add(OutputType::PeerDisconnected).text = id_;
 }
 
 void Session::reconnect(Millis now) {
@@ -185,7 +188,7 @@ void Session::destroy() {
   dropTransport();
   deadline_.reset();
   state_ = State::Ended;
-  if (tell) outbox_.push(output::PeerDisconnected{id_});
+  if (tell) outbox_.add(OutputType::PeerDisconnected).text = id_;
   publish(PeerState::Closed, "destroyed");
 }
 
@@ -224,18 +227,24 @@ Session::Effect Session::timeout(Millis now) {
   return Effect::None;
 }
 
-void Session::send(std::string text) { outbox_.push(output::SignalingSend{transport_, std::move(text)}); }
+void Session::send(std::string text) {
+  Output& out = outbox_.add(OutputType::SignalingSend);
+  out.transport = transport_;
+  out.text = std::move(text);
+}
 
 void Session::dropTransport() {
   if (transport_ == 0) return;
-  outbox_.push(output::SignalingClose{transport_});
+  outbox_.add(OutputType::SignalingClose).transport = transport_;
   transport_ = 0;
 }
 
 void Session::publish(PeerState state, std::string_view reason) {
   if (published_ == state) return;
   published_ = state;
-  outbox_.push(output::PeerStateChanged{state, std::string(reason)});
+  Output& out = outbox_.add(OutputType::PeerState);
+  out.state = static_cast<std::uint8_t>(state);
+  out.text = reason;
 }
 
 }  // namespace peerbridge

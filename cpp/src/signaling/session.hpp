@@ -66,8 +66,8 @@ class Session {
 
   void connect(Millis now);
   Effect open(Millis now);
-  Effect lost(Error error, Millis now);
-  Effect abort(Error error);
+  Effect lost(const Error& error, Millis now);
+  Effect abort(const Error& error);
   void retry(Millis now);
   void dropTransport();
   void publish(PeerState state, std::string_view reason);
