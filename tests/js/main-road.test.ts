@@ -1,0 +1,221 @@
+// The whole shim and the real core in one process.
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { type DataConnection, type MediaConnection, Peer, type Transfer } from '../../js/index.js'
+import type { Emitter } from '../../js/events.js'
+import { Hub, LoopPeerConnection } from './loopback.js'
+
+let hub: Hub
+let peers: Peer[]
+
+beforeEach(() => {
+  hub = new Hub()
+  peers = []
+  LoopPeerConnection.all = []
+  vi.stubGlobal('RTCPeerConnection', LoopPeerConnection)
+})
+
+afterEach(() => {
+  for (const peer of peers) peer.destroy()
+  vi.unstubAllGlobals()
+})
+
+function make(id?: string): Peer {
+  const peer = new Peer(id, { signaling: hub.transport(), autoReconnect: { delay: 20 } })
+  peers.push(peer)
+  return peer
+}
+
+/** The first argument of the next event of this name. */
+const event = <T = void>(target: Peer | DataConnection | MediaConnection | Transfer, name: string): Promise<T> =>
+  new Promise(resolve => (target as unknown as Emitter<Record<string, (value: T) => void>>).once(name, resolve))
+
+async function pair(): Promise<{ a: Peer, b: Peer, ab: DataConnection, ba: DataConnection }> {
+  const a = make('a')
+  const b = make('b')
+  await b.ready
+  const arrived = event<DataConnection>(b, 'connection')
+  const ab = a.connect('b', { metadata: { hello: 1 } })!
+  const ba = await arrived
+  await Promise.all([ab.open || event(ab, 'open'), ba.open || event(ba, 'open')])
+  return { a, b, ab, ba }
+}
+
+/** The next `count` messages. */
+function collect(conn: DataConnection, count: number): Promise<unknown[]> {
+  const values: unknown[] = []
+  return new Promise((resolve) => {
+    conn.on('data', (value) => {
+      values.push(value)
+      if (values.length === count) resolve(values)
+    })
+  })
+}
+
+describe('the main road', () => {
+  it('asks the server for an id when none was given', async () => {
+    await expect(make().ready).resolves.toBe('peer1')
+  })
+
+  it('connects before the peer is open, and tells the other side what was given', async () => {
+    const { ab, ba } = await pair()
+    expect(ba).toMatchObject({ peer: 'a', connectionId: ab.connectionId, label: ab.label, metadata: { hello: 1 }, protocol: 'native' })
+  })
+
+  it('carries values both ways, small and large, in order', async () => {
+    const { ab, ba } = await pair()
+    const large = new Uint8Array(3_000_000).map((_, i) => i * 7)
+    const values = ['hello', { n: 1n, d: new Date(5), u: undefined }, large, new Map([[1, new Set(['x'])]]), '', large.subarray(5, 9)]
+    const atB = collect(ba, values.length)
+    const atA = collect(ab, 1)
+    for (const value of values) void ab.send(value)
+    await ba.send('back')
+    const got = await atB
+    // toEqual takes half a minute for so many elements.
+    expect(Buffer.compare(got[2] as Uint8Array, large)).toBe(0)
+    expect(got.toSpliced(2, 1)).toEqual(values.toSpliced(2, 1))
+    expect(await atA).toEqual(['back'])
+  })
+
+  it('carries a hundred thousand small messages, in order, and knows that they arrived', async () => {
+    const { ab, ba } = await pair()
+    let next = 0
+    let inOrder = true
+    ba.on('data', (value) => { inOrder &&= value === next++ })
+    for (let i = 0; i < 100_000; i++) await ab.send(i)
+    await ab.delivered()
+    expect(next).toBe(100_000)
+    expect(inOrder).toBe(true)
+  })
+
+  it('knows at once that nothing is on its way', async () => {
+    const { ab } = await pair()
+    await ab.delivered()
+    void ab.send(1)
+    await ab.delivered()
+    await ab.delivered()
+  })
+
+  it('sends a file under its name, with progress, both into memory and into a sink', async () => {
+    const { ab, ba } = await pair()
+    const bytes = new Uint8Array(5_000_000).map((_, i) => (i * 31) >> 3)
+    const offered = event<Transfer>(ba, 'transfer')
+    const progress: number[] = []
+    const sent = ab.sendFile(new File([bytes], 'picture.png', { type: 'image/png' }), { onProgress: value => progress.push(value) })
+    const received = await offered
+    expect(received).toMatchObject({ name: 'picture.png', type: 'image/png', size: 5_000_000, state: 'offered' })
+    const file = await received.accept() as File
+    await sent.done
+    expect(file.name).toBe('picture.png')
+    expect(Buffer.compare(Buffer.from(await file.arrayBuffer()), Buffer.from(bytes))).toBe(0)
+    expect(progress.at(-1)).toBe(1)
+    expect(sent.state).toBe('done')
+
+    const again = event<Transfer>(ba, 'transfer')
+    let length = 0
+    const stream = ab.sendFile(new Blob([bytes]).stream(), { name: 'streamed' })
+    await (await again).accept(new WritableStream({ write: (chunk) => { length += chunk.length } }))
+    await stream.done
+    expect(length).toBe(5_000_000)
+  })
+
+  it('sends an empty file', async () => {
+    const { ab, ba } = await pair()
+    const offered = event<Transfer>(ba, 'transfer')
+    const sent = ab.sendFile(new File([], 'empty'))
+    const file = await (await offered).accept() as File
+    await sent.done
+    expect(file.size).toBe(0)
+  })
+
+  it('lets the receiver decline, and rejects for one who does not listen', async () => {
+    const { ab, ba } = await pair()
+    await expect(ab.sendFile(new Blob(['x'])).done).rejects.toMatchObject({ type: 'rejected' })
+    ba.on('transfer', transfer => transfer.reject('not now'))
+    await expect(ab.sendFile(new Blob(['x'])).done).rejects.toMatchObject({ message: expect.stringContaining('not now') as string })
+  })
+
+  it('cancels a file on its way', async () => {
+    const { ab, ba } = await pair()
+    const offered = event<Transfer>(ba, 'transfer')
+    const abort = new AbortController()
+    const sent = ab.sendFile(new Blob([new Uint8Array(50_000_000)]), { signal: abort.signal })
+    const received = await offered
+    received.once('progress', () => abort.abort())
+    await expect(received.accept()).rejects.toMatchObject({ type: 'cancelled' })
+    await expect(sent.done).rejects.toMatchObject({ type: 'aborted' })
+  })
+
+  it('closes on both sides after everything was delivered', async () => {
+    const { a, ab, ba } = await pair()
+    const last = collect(ba, 2)
+    const closed = Promise.all([event(ab, 'close'), event(ba, 'close')])
+    void ab.send('last words')
+    void ab.send(new Uint8Array(1_000_000))
+    ab.close()
+    expect(ab.open).toBe(false)
+    await closed
+    expect((await last)[0]).toBe('last words')
+    expect(a.connections).toEqual({})
+  })
+
+  it('tells when a peer is not there, on the connection and on the peer', async () => {
+    const a = make('a')
+    const onPeer = event<{ type: string }>(a, 'error')
+    const conn = a.connect('nobody')!
+    await expect(event(conn, 'error')).resolves.toMatchObject({ type: 'peer-unavailable' })
+    await expect(onPeer).resolves.toMatchObject({ type: 'peer-unavailable' })
+    expect(conn.state).toBe('closed')
+  })
+
+  it('ends a fresh peer whose id is invalid, as PeerJS does', async () => {
+    const peer = make('-not-valid')
+    const log: string[] = []
+    for (const name of ['error', 'disconnected', 'close'] as const) peer.on(name, () => void log.push(name))
+    await event(peer, 'close')
+    expect(log).toEqual(['error', 'disconnected', 'close'])
+  })
+
+  it('calls, answers, shows both streams, and hangs up', async () => {
+    const a = make('a')
+    const b = make('b')
+    await b.ready
+    const stream = (id: string): MediaStream => {
+      const track = { kind: 'audio', enabled: true, id: `t${id}` } as MediaStreamTrack
+      return { id, getTracks: () => [track] } as unknown as MediaStream
+    }
+    b.on('call', call => call.answer(stream('of b')))
+    const incoming = event<MediaConnection>(b, 'call')
+    const call = a.call('b', stream('of a'))!
+    const [there, here] = await Promise.all([incoming.then(mc => event<MediaStream>(mc, 'stream')), event<MediaStream>(call, 'stream')])
+    expect([there.id, here.id]).toEqual(['of a', 'of b'])
+    expect(call.open).toBe(true)
+    const closed = event(await incoming, 'close')
+    call.close()
+    await closed
+  })
+
+  it('keeps talking when the server dies, says so, and finds it again', async () => {
+    const { a, ab, ba } = await pair()
+    const lost = event(a, 'disconnected')
+    hub.kill()
+    await lost
+    expect(a.state).toBe('reconnecting')
+    const got = collect(ba, 1)
+    await ab.send('still here')
+    expect(await got).toEqual(['still here'])
+    const arrived = event<DataConnection>(ba.provider, 'connection')
+    const second = a.connect('b')!
+    await Promise.all([event(second, 'open'), arrived])
+    hub.up = true
+    await event(a, 'open')
+    expect(a.id).toBe('a')
+  })
+
+  it('says goodbye to the others when it is destroyed', async () => {
+    const { a, ba } = await pair()
+    const closed = event(ba, 'close')
+    a.destroy()
+    await closed
+    expect(a.destroyed).toBe(true)
+  })
+})
