@@ -55,8 +55,8 @@ export function useConversations({ connections, connect, onConnection, onData }:
   function follow(connection: DataConnection) {
     const { peer } = connection
     connection.on('transfer', transfer => add(peer, { kind: 'file', from: 'them', transfer }))
-    connection.on('close', () => {
-      if (!connectionTo(peer)) note(peer, `${peer} is gone`)
+    connection.on('state', (state) => {
+      if (state === 'closed' && !connectionTo(peer)) note(peer, `${peer} is gone`)
     })
   }
 
@@ -100,7 +100,8 @@ export function useConversations({ connections, connect, onConnection, onData }:
 
   onConnection((connection) => {
     follow(connection)
-    note(connection.peer, `${connection.peer} connected to you`)
+    connection.once('open', () => note(connection.peer, `${connection.peer} connected to you`))
+    conversationWith(connection.peer)
     if (chosen.value === undefined) choose(connection.peer)
   })
   onData((data, connection) => {
