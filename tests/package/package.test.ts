@@ -1,7 +1,7 @@
 // What users get: the packed tarball, installed into fresh applications that know nothing of this repository.
 import type { ChildProcess } from 'node:child_process'
 import { execFile, spawn } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -164,29 +164,9 @@ describe('a fresh Vite and Vue application', () => {
   })
 
   it('imports every entry in Node without touching the browser', async () => {
-    writeFileSync(join(vite, 'ssr.mjs'), `
-      // If our files read one of these during import or rendering, they are found out. Vue itself looks, carefully.
-      const touched = []
-      for (const name of ['window', 'document', 'navigator', 'location', 'localStorage', 'sessionStorage', 'RTCPeerConnection', 'WebSocket', 'EventSource', 'BroadcastChannel', 'MediaStream']) {
-        Object.defineProperty(globalThis, name, { configurable: true, get() {
-          const { stack } = new Error()
-          if (/node_modules[\\\\/]peerbridge[\\\\/]/.test(stack.split('\\n')[2])) touched.push(name + stack)
-          return undefined
-        } })
-      }
-      const { Peer, PeerError, default: same } = await import('peerbridge')
-      const { usePeer } = await import('peerbridge/vue')
-      if (touched.length) throw new Error('touched on import: ' + touched)
-      const { createSSRApp, h } = await import('vue')
-      const { renderToString } = await import('vue/server-renderer')
-      touched.length = 0
-      const html = await renderToString(createSSRApp({ setup() { const { state, id } = usePeer('me'); return () => h('p', [state.value, String(id.value)]) } }))
-      if (touched.length) throw new Error('touched while rendering: ' + touched)
-      const { createSignalingServer, createTurnCredentials } = await import('peerbridge/server')
-      if (same !== Peer) throw new Error('Peer is not the default export')
-      console.log(JSON.stringify([html, typeof PeerError, typeof createSignalingServer, import.meta.resolve('peerbridge/core.wasm').split('/').pop()]))
-    `)
-    expect(JSON.parse(await sh(vite, process.execPath, 'ssr.mjs'))).toEqual(['<p>idleundefined</p>', 'function', 'function', 'core.wasm'])
+    expect(JSON.parse(await sh(vite, process.execPath, 'ssr.mjs'))).toEqual({
+      touched: [], html: '<p>idle undefined</p>', same: true, types: ['function', 'function', 'function'], wasm: 'core.wasm',
+    })
   })
 
   it('builds, and two pages connect under a strict Content-Security-Policy, with npx peerbridge between them', async () => {
