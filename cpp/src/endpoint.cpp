@@ -616,7 +616,11 @@ Action Endpoint::pump(ConnectionHandle handle, std::uint64_t bufferedAmount, Mil
   if (connection == nullptr || connection->framing() == nullptr || connection->channel() == 0) return {};
   channel = connection->channel();
   const Action action = connection->framing()->next(bufferedAmount, now);
-  if (action.kind == ActionKind::Wait) state_->arm(handle, *connection);
+  if (action.kind == ActionKind::Wait) {
+    // Room that came up, messages that were acknowledged meanwhile.
+    connection->report(now);
+    state_->arm(handle, *connection);
+  }
   return action;
 }
 

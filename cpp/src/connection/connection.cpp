@@ -605,6 +605,13 @@ bool Connection::canCarrySignals() const {
 }
 
 void Connection::settle(Millis now) {
+  report(now);
+  if (framing_ && phase_ != Phase::Closed && channelOpen_ && framing_->wantsTransmit()) {
+    outbox_.add(OutputType::Transmit, identity_.handle);
+  }
+}
+
+void Connection::report(Millis now) {
   if (!framing_) return;
   now_ = now;
   while (std::optional<FramingEvent> event = framing_->poll()) {
@@ -619,6 +626,7 @@ void Connection::settle(Millis now) {
         if (enter(Trigger::PeerClose, "closed by the other side")) {
           // CLOSED goes out; then the one who closes ends the link. Not for ever, should it be gone.
           lingerUntil_ = now + framingConfig_.closeTimeout;
+          tellClosed("closed by the other side");
         }
         break;
       case Kind::Closed:
@@ -666,7 +674,6 @@ void Connection::settle(Millis now) {
       case Kind::TransferWritable: break;
     }
   }
-  if (phase_ != Phase::Closed && channelOpen_ && framing_->wantsTransmit()) outbox_.add(OutputType::Transmit, identity_.handle);
 }
 
 }  // namespace peerbridge

@@ -82,8 +82,10 @@ class Connection final : private Negotiation::Sink {
   // -- the clock -------------------------------------------------------------------------------------
   [[nodiscard]] std::optional<Millis> deadline() const;
   void timeout(Millis now);
-  /// After every call: turns what the framing layer has to say into outputs.
+  /// After every call: report(), and a Transmit when frames want to leave.
   void settle(Millis now);
+  /// Turns what the framing layer has to say into outputs; all that is needed after the pump, which transmits itself.
+  void report(Millis now);
 
   [[nodiscard]] Phase phase() const { return phase_; }
   [[nodiscard]] bool finished() const { return phase_ == Phase::Closed; }
