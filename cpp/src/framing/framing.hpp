@@ -41,28 +41,36 @@ inline constexpr Format kFormatRequest = 10;
 inline constexpr Format kFormatResponse = 11;
 
 struct FramingConfig {
-  std::size_t maxFrameBytes =
-      65'536;  ///< largest frame that is sent, and accepted; the channel and the peer may lower what is sent
-  std::size_t interactiveFrameBytes =
-      16'384;  ///< frame size of Bulk and File while High or Normal were used within the last second
-  std::uint64_t highWaterBytes = 262'144;  ///< next() says Wait while the channel's bufferedAmount is at or above this
-                                           ///< (High and control frames: twice this)
-  std::uint64_t maxHighWaterBytes = 1'048'576;  ///< highWaterBytes doubles up to here while the channel runs dry
-                                                ///< between two calls of next(), except while High or Normal are in use
-  std::uint64_t windowBytes = 4'194'304;  ///< unacknowledged frame bytes kept for replay; next() says Wait at the limit
-                                          ///< (the last frame's worth of it is kept for High)
-  std::uint64_t queueBytes = 1'048'576;   ///< above this, hasRoom() is false until the queue is half empty again
-  std::uint64_t inlineBytes = 4'096;      ///< largest message that put() takes
-  std::uint64_t maxInlineQueueBytes = 16'777'216;  ///< bytes of put() messages that may wait; put() refuses beyond
-  std::uint64_t maxMessageBytes =
-      1'073'741'824;                 ///< largest message that is accepted from the peer, and that queue() takes
-  std::uint64_t ackBytes = 131'072;  ///< an ACK leaves at the latest after this many received frame bytes
-  Millis ackDelay = 20;              ///< or after this many milliseconds
-  Millis closeTimeout = 2'000;       ///< how long close() waits for the other side
-  std::uint64_t transferWindowBytes =
-      1'048'576;  ///< file bytes that may be on their way beyond what the receiver consumed
-  std::uint64_t transferReadBytes =
-      131'072;  ///< length of one TransferRead; four are under way (less when many transfers run at once)
+  /// Largest frame that is sent (the channel and the peer may lower that) and accepted (never below 16 KiB).
+  std::size_t maxFrameBytes = 65'536;
+  /// Frame size of Bulk and File while High, or Normal messages up to 16 KiB, were used within the last second.
+  std::size_t interactiveFrameBytes = 16'384;
+  /// next() says Wait while the channel's bufferedAmount is at or above this (High and control frames: twice this).
+  std::uint64_t highWaterBytes = 262'144;
+  /// highWaterBytes doubles up to here when the channel ran dry between two calls of next(), but for the time that
+  /// High, or Normal messages up to 16 KiB, are in use.
+  std::uint64_t maxHighWaterBytes = 1'048'576;
+  /// Unacknowledged frame bytes kept for replay; next() says Wait at the limit. The last frame's worth is kept for
+  /// High.
+  std::uint64_t windowBytes = 4'194'304;
+  /// Above this, hasRoom() is false until the queue is half empty again.
+  std::uint64_t queueBytes = 1'048'576;
+  /// Largest message that put() takes.
+  std::uint64_t inlineBytes = 4'096;
+  /// Bytes of put() messages that may wait, 48 added for each; put() refuses beyond.
+  std::uint64_t maxInlineQueueBytes = 16'777'216;
+  /// Largest message that is accepted from the peer, and that queue() takes.
+  std::uint64_t maxMessageBytes = 1'073'741'824;
+  /// An ACK leaves at the latest after this many received frame bytes,
+  std::uint64_t ackBytes = 131'072;
+  /// or after this many milliseconds.
+  Millis ackDelay = 20;
+  /// How long close() waits for the other side.
+  Millis closeTimeout = 2'000;
+  /// File bytes that may be on their way beyond what the receiver consumed, for each transfer.
+  std::uint64_t transferWindowBytes = 1'048'576;
+  /// Length of one TransferRead; four are under way (of less bytes when many transfers run at once).
+  std::uint64_t transferReadBytes = 131'072;
 };
 
 /// Identifies one queued message or transfer piece towards the caller. 0 is none.
