@@ -7,7 +7,10 @@ export function explain(error: unknown, about = ''): string {
     case 'invalid-id': return 'A name is made of letters and digits, with single spaces, - or _ between them. Change it and try again.'
     case 'peer-unavailable': return `${who} is not here. Check the spelling, or send them your invite link.`
     case 'browser-incompatible': return 'This browser has no WebRTC, or it is switched off. Open this page in a current Firefox, Chrome, Edge or Safari.'
-    case 'core-unavailable': return 'A part of this page (WebAssembly) did not load. Reload it; if that does not help, an extension or a strict network may be blocking it.'
+    // The page's own policy is nothing that a visitor can mend: who runs the page needs the words.
+    case 'core-unavailable': return e.message?.includes('wasm-unsafe-eval')
+      ? e.message
+      : 'A part of this page (WebAssembly) did not load. Reload it; if that does not help, an extension or a strict network may be blocking it.'
     case 'network':
     case 'server-error':
     case 'socket-error':
