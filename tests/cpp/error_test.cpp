@@ -18,12 +18,20 @@ TEST(Error, EveryCodeHasAUniqueKebabCaseName) {
 }
 
 TEST(Error, NamesStandBesideTheirCodes) {
-  EXPECT_EQ(errorName(ErrorCode::BrowserIncompatible), "browser-incompatible");
-  EXPECT_EQ(errorName(ErrorCode::UnavailableId), "unavailable-id");
-  EXPECT_EQ(errorName(ErrorCode::MessageTooBig), "message-too-big");
-  EXPECT_EQ(errorName(ErrorCode::CoreUnavailable), "core-unavailable");
-  EXPECT_EQ(errorName(ErrorCode::ProtocolViolation), "protocol-violation");
-  EXPECT_EQ(errorName(ErrorCode::Cancelled), "cancelled");
+  EXPECT_STREQ(errorName(ErrorCode::BrowserIncompatible), "browser-incompatible");
+  EXPECT_STREQ(errorName(ErrorCode::UnavailableId), "unavailable-id");
+  EXPECT_STREQ(errorName(ErrorCode::MessageTooBig), "message-too-big");
+  EXPECT_STREQ(errorName(ErrorCode::CoreUnavailable), "core-unavailable");
+  EXPECT_STREQ(errorName(ErrorCode::ProtocolViolation), "protocol-violation");
+  EXPECT_STREQ(errorName(ErrorCode::Cancelled), "cancelled");
+}
+
+TEST(Error, NamesAreThoseOfTheSharedVectorInItsOrder) {
+  const nlohmann::json names = readVectors("names.json")["errors"];
+  ASSERT_EQ(names.size(), static_cast<std::size_t>(kErrorCodeCount));
+  for (int code = 0; code < kErrorCodeCount; ++code) {
+    EXPECT_EQ(names[static_cast<std::size_t>(code)], errorName(static_cast<ErrorCode>(code)));
+  }
 }
 
 }  // namespace

@@ -101,7 +101,6 @@ async function person(browser: Browser, name: string): Promise<Person> {
 
 /** A running demo, and ada and bob, who are connected: bob followed ada's invite link. */
 export const test = base.extend<{ server: DemoServer, ada: Person, bob: Person, connected: { ada: Person, bob: Person } }>({
-  // eslint-disable-next-line no-empty-pattern -- Playwright demands a pattern here
   server: async ({}, use) => {
     const server = new DemoServer(await freePort())
     await server.start()
