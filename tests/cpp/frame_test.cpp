@@ -168,7 +168,7 @@ TEST(Frame, GoodVectorsMeanWhatTheySay) {
   const json vectors = readVectors("frames.json");
   ASSERT_GT(vectors["good"].size(), 25u);
   for (const json& vector : vectors["good"]) {
-    EXPECT_EQ(meaningOf(fromHex(vector["hex"])), vector["meaning"]) << vector["name"];
+    EXPECT_EQ(meaningOf(fromHex(vector["hex"])).dump(), vector["meaning"].dump()) << vector["name"].dump();
   }
 }
 
@@ -186,9 +186,9 @@ TEST(Frame, BadVectorsAreViolations) {
     if (vector.contains("after")) {
       for (const json& before : vector["after"]) end.receive(fromHex(before), 0);
     }
-    EXPECT_EQ(end.violation(), "") << vector["name"];
+    EXPECT_EQ(end.violation(), "") << vector["name"].dump();
     end.receive(fromHex(vector["hex"]), 0);
-    EXPECT_EQ(end.violation(), vector["violation"].get<std::string>()) << vector["name"];
+    EXPECT_EQ(end.violation(), vector["violation"].get<std::string>()) << vector["name"].dump();
   }
 }
 
