@@ -65,7 +65,10 @@ std::uint32_t create(const val& config) {
 bool handle(std::uint32_t handle, const val& input, double now) {
   Endpoint* endpoint = find(handle);
   if (endpoint == nullptr) return true;
-  return peerbridge::bindings::handle(*endpoint, input, millis(now));
+  peerbridge::Input what;
+  if (!peerbridge::bindings::toInput(input, what)) return false;
+  endpoint->handle(what, millis(now));
+  return true;
 }
 
 val poll(std::uint32_t handle) {
@@ -78,8 +81,8 @@ val poll(std::uint32_t handle) {
 /// Infinity when there is none.
 double deadline(std::uint32_t handle) {
   const Endpoint* endpoint = find(handle);
-  const std::optional<Millis> at = endpoint == nullptr ? std::nullopt : endpoint->deadline();
-  return at ? static_cast<double>(*at) : std::numeric_limits<double>::infinity();
+  const Millis at = endpoint == nullptr ? peerbridge::kNever : endpoint->deadline();
+  return at == peerbridge::kNever ? std::numeric_limits<double>::infinity() : static_cast<double>(at);
 }
 
 void dispose(std::uint32_t handle) {

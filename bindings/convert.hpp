@@ -5,14 +5,12 @@
 
 #include "framing/framing.hpp"
 #include "peerbridge/config.hpp"
-#include "peerbridge/endpoint.hpp"
 #include "peerbridge/events.hpp"
 
 namespace peerbridge::bindings {
 
-/// Tells the endpoint what `object` says. False when its `type` is not one of CoreInput's: the shim and the core are of
-/// different versions.
-[[nodiscard]] bool handle(Endpoint& endpoint, const emscripten::val& object, Millis now);
+/// False when the `type` of `object` is not one of CoreInput's: the shim and the core are of different versions.
+[[nodiscard]] bool toInput(const emscripten::val& object, Input& input);
 [[nodiscard]] emscripten::val toObject(const Output& output);
 [[nodiscard]] Config toConfig(const emscripten::val& object);
 /// The limits of the data border that a CoreConfig may set; the others keep their defaults.

@@ -28,7 +28,7 @@ struct Endpoint::State final : Connection::Host {
   /// A place for a connection; places are used again, handles are not.
   struct Entry {
     std::unique_ptr<Connection> connection;  ///< null: free
-    std::optional<Millis> armed;             ///< the deadline that stands in `timers` for it
+    Millis armed = kNever;                   ///< the deadline that stands in `timers` for it
   };
   /// All connections with one peer.
   struct Party {
@@ -55,15 +55,15 @@ struct Endpoint::State final : Connection::Host {
 
   std::vector<Entry> entries;
   std::vector<std::uint32_t> freeEntries;
-  HandleMap connections;         ///< to the index of its entry, plus one
-  HandleMap links;               ///< to connections, as the next two
+  HandleMap connections;  ///< to the index of its entry, plus one
+  HandleMap links;        ///< to connections, as the next two
   HandleMap channels;
   HandleMap ops;
-  std::vector<Party> parties;    ///< sorted by peer
-  std::vector<Timer> timers;     ///< a heap; entries that no longer match `armed` are stale
+  std::vector<Party> parties;  ///< sorted by peer
+  std::vector<Timer> timers;   ///< a heap; entries that no longer match `armed` are stale
   std::vector<Orphan> orphans;
   std::vector<std::pair<ConnectionHandle, std::string>> arrived;  ///< signals that came in-band, not dispatched yet
-  ConnectionHandle deliveringFrom = 0;  ///< whose frame's pieces are being taken
+  ConnectionHandle deliveringFrom = 0;                            ///< whose frame's pieces are being taken
   Millis deliveringAt = 0;
   bool destroying = false;
   bool disposed = false;
@@ -109,15 +109,17 @@ struct Endpoint::State final : Connection::Host {
       map.erase(key);
     }
   }
-  void linkOwned(LinkHandle link, ConnectionHandle connection, bool mine) override { own(links, link, connection, mine); }
+  void linkOwned(LinkHandle link, ConnectionHandle connection, bool mine) override {
+    own(links, link, connection, mine);
+  }
   void channelOwned(ChannelHandle channel, ConnectionHandle connection, bool mine) override {
     own(channels, channel, connection, mine);
   }
   void opOwned(Op op, ConnectionHandle connection, bool mine) override { own(ops, op, connection, mine); }
 
-  void sendSignal(const Connection& from, SignalMessage message, Millis now) override {
+  void sendSignal(const Connection& from, SignalMessage& message, Millis now) override {
     if (session.isOpen()) {
-      sendNow(std::move(message), from.identity().handle);
+      sendNow(message, from.identity().handle);
       return;
     }
     // Without the server, any open connection to the same peer leads there.
@@ -134,15 +136,15 @@ struct Endpoint::State final : Connection::Host {
       outbox.warn(ErrorCode::SignalTooLarge, "too many signaling messages wait for the server; one was dropped");
     }
   }
-  void signalArrived(const Connection& through, std::string text, Millis) override {
+  void signalArrived(const Connection& through, std::string&& text) override {
     arrived.emplace_back(through.identity().handle, std::move(text));
   }
 
-  void sendNow(SignalMessage message, ConnectionHandle from) {
+  void sendNow(const SignalMessage& message, ConnectionHandle from) {
     std::string text = serializeSignal(message);
     if (text.size() > kMaxSignalBytes) {
-      outbox.error(OutputType::ConnectionError, from,
-                   {ErrorCode::SignalTooLarge, "a signaling message above 256 KiB was not sent: put less into the metadata"});
+      outbox.error(OutputType::ConnectionError, from, ErrorCode::SignalTooLarge,
+                   "a signaling message above 256 KiB was not sent: put less into the metadata", {});
       return;
     }
     session.send(std::move(text));
@@ -179,17 +181,15 @@ struct Endpoint::State final : Connection::Host {
 
   void arm(ConnectionHandle handle, const Connection& connection) {
     Entry& entry = entries[connections.get(handle) - 1];
-    const std::optional<Millis> next = connection.deadline();
+    const Millis next = connection.deadline();
     if (next == entry.armed) return;
     entry.armed = next;
-    if (!next) return;
-    timers.push_back({*next, handle});
+    if (next == kNever) return;
+    timers.push_back({next, handle});
     std::push_heap(timers.begin(), timers.end(), later);
   }
 
-  static bool later(const Timer& a, const Timer& b) {
-    return a.at != b.at ? a.at > b.at : a.connection > b.connection;
-  }
+  static bool later(const Timer& a, const Timer& b) { return a.at != b.at ? a.at > b.at : a.connection > b.connection; }
 
   [[nodiscard]] bool stale(const Timer& timer) const {
     const std::uint32_t place = connections.get(timer.connection);
@@ -230,12 +230,15 @@ struct Endpoint::State final : Connection::Host {
 
   void apply(Session::Effect effect, Millis now) {
     switch (effect) {
-      case Session::Effect::None: return;
+      case Session::Effect::None:
+        return;
       case Session::Effect::Opened:
-        while (std::optional<SignalQueue::Entry> next = queue.take()) sendNow(std::move(next->message), next->connection);
+        while (std::optional<SignalQueue::Entry> next = queue.take()) sendNow(next->message, next->connection);
         forEach([now](Connection& connection) { connection.signalingOpened(now); });
         return;
-      case Session::Effect::Dead: destroy(true, now); return;
+      case Session::Effect::Dead:
+        destroy(true, now);
+        return;
     }
   }
 
@@ -250,15 +253,18 @@ struct Endpoint::State final : Connection::Host {
       case MessageType::Open:
       case MessageType::Error:
       case MessageType::IdTaken:
-      case MessageType::InvalidKey: apply(session.message(message, now), now); return;
-      case MessageType::Heartbeat: return;
+      case MessageType::InvalidKey:
+        apply(session.message(message, now), now);
+        return;
+      case MessageType::Heartbeat:
+        return;
       case MessageType::Offer:
       case MessageType::Answer:
       case MessageType::Candidate:
       case MessageType::Leave:
       case MessageType::Expire:
         apply(session.heard(now), now);
-        dispatch(std::move(message), now);
+        dispatch(message, now);
         return;
     }
   }
@@ -275,18 +281,24 @@ struct Endpoint::State final : Connection::Host {
                                   message.type == MessageType::Candidate;
     if (!aboutConnections) return;
     message.src = peer;
-    dispatch(std::move(message), now);
+    dispatch(message, now);
   }
 
-  void dispatch(SignalMessage message, Millis now) {
+  void dispatch(SignalMessage& message, Millis now) {
     if (destroying) return;
     switch (message.type) {
       case MessageType::Offer:
       case MessageType::Answer:
-      case MessageType::Candidate: break;
-      case MessageType::Expire: expire(message.src, now); return;
-      case MessageType::Leave: leave(message.src, now); return;
-      default: return;
+      case MessageType::Candidate:
+        break;
+      case MessageType::Expire:
+        expire(message.src, now);
+        return;
+      case MessageType::Leave:
+        leave(message.src, now);
+        return;
+      default:
+        return;
     }
     if (message.src.empty()) {
       outbox.warn(ErrorCode::BadSignal, "a signaling message without src was dropped");
@@ -294,27 +306,29 @@ struct Endpoint::State final : Connection::Host {
     }
     if (Connection* known = byIdentity(message.src, message.connectionId)) {
       touched.push_back(known->identity().handle);
-      known->remoteMessage(std::move(message), now);
+      known->remoteMessage(message, now);
       return;
     }
     if (message.type == MessageType::Offer) {
-      incoming(std::move(message), now);
+      incoming(message, now);
       return;
     }
     // Polling and clusters reorder: it may be early. Or it belongs to a connection that is over: then it expires.
-    while (!orphans.empty() && (orphans.front().expires <= now || orphans.size() >= kMaxOrphans)) orphans.erase(orphans.begin());
+    while (!orphans.empty() && (orphans.front().expires <= now || orphans.size() >= kMaxOrphans))
+      orphans.erase(orphans.begin());
     if (message.type == MessageType::Candidate) orphans.push_back({std::move(message), now + config.orphanExpiry});
   }
 
-  void incoming(SignalMessage offer, Millis now) {
+  void incoming(SignalMessage& offer, Millis now) {
     if (connections.size() >= config.maxConnections || with(offer.src).size() >= config.maxConnectionsPerPeer) {
-      outbox.warn(ErrorCode::BadSignal, "peer \"" + offer.src + "\" asked for more connections than are allowed");
+      outbox.error(OutputType::Warning, 0, ErrorCode::BadSignal,
+                   "peer \"%\" asked for more connections than are allowed", offer.src);
       return;
     }
     // A caller may hang up before its OFFER was delivered.
     for (const Orphan& orphan : orphans) {
-      if (orphan.expires > now && orphan.message.src == offer.src && orphan.message.connectionId == offer.connectionId &&
-          orphan.message.native && orphan.message.native->bye) {
+      if (orphan.expires > now && orphan.message.src == offer.src &&
+          orphan.message.connectionId == offer.connectionId && orphan.message.native && orphan.message.native->bye) {
         return;
       }
     }
@@ -343,10 +357,10 @@ struct Endpoint::State final : Connection::Host {
     Connection& connection = add(std::move(identity));
     const std::string src = offer.src;
     const std::string connectionId = offer.connectionId;
-    connection.remoteMessage(std::move(offer), now);
+    connection.remoteMessage(offer, now);
     for (auto it = orphans.begin(); it != orphans.end();) {
       if (it->message.src == src && it->message.connectionId == connectionId) {
-        if (it->expires > now) connection.remoteMessage(std::move(it->message), now);
+        if (it->expires > now) connection.remoteMessage(it->message, now);
         it = orphans.erase(it);
       } else {
         ++it;
@@ -354,7 +368,7 @@ struct Endpoint::State final : Connection::Host {
     }
   }
 
-  Connection& add(Connection::Identity identity) {
+  Connection& add(Connection::Identity&& identity) {
     const ConnectionHandle handle = identity.handle;
     auto it = party(identity.peer);
     if (it == parties.end() || it->peer != identity.peer) it = parties.insert(it, Party{identity.peer, {}});
@@ -382,7 +396,7 @@ struct Endpoint::State final : Connection::Host {
       touched.push_back(handle);
     }
     if (waited) {
-      outbox.error(OutputType::PeerError, 0, {ErrorCode::PeerUnavailable, "Could not connect to peer " + peer});
+      outbox.error(OutputType::PeerError, 0, ErrorCode::PeerUnavailable, "Could not connect to peer %", peer);
     }
   }
 
@@ -395,39 +409,37 @@ struct Endpoint::State final : Connection::Host {
 
   // -- inputs ----------------------------------------------------------------------------------------
 
-  void connect(input::Connect& wish, Millis now) {
+  void connect(Input& wish, Millis now) {
     if (wish.connection % 2 == 0 || connections.get(wish.connection) != 0) return;
     Connection::Identity identity;
     identity.handle = wish.connection;
     identity.localPeer = session.id();
-    identity.peer = std::move(wish.peer);
+    identity.peer = std::move(wish.text);
     identity.id = std::move(wish.connectionId);
     identity.kind = wish.kind;
     identity.label = std::move(wish.label);
-    identity.metadata = std::move(wish.metadata);
+    if (wish.hasMetadata) identity.metadata = std::move(wish.metadata);
     identity.serialization = std::move(wish.serialization);
     identity.reliable = wish.reliable;
 
-    std::optional<Error> refused;
-    if (destroying) {
-      refused = Error{ErrorCode::Disconnected, "the peer is destroyed: make a new one"};
-    } else if (!isValidId(identity.peer)) {
-      refused = Error{ErrorCode::InvalidId, "\"" + identity.peer + "\" is not the id of a peer"};
-    } else if (byIdentity(identity.peer, identity.id) != nullptr) {
-      refused = Error{ErrorCode::InvalidArgument, "a connection with this connectionId exists already"};
-    } else if (identity.metadata && identity.metadata->size() > kMaxSignalBytes / 2) {
-      refused = Error{ErrorCode::SignalTooLarge, "metadata above 128 KiB does not fit into signaling: send it as a message"};
-    }
-    if (refused) {
-      const ConnectionHandle handle = identity.handle;
-      outbox.error(OutputType::ConnectionError, handle, *refused);
-      Output& state = outbox.add(OutputType::ConnectionState, handle);
+    const auto refuse = [this, &identity](ErrorCode code, const char* text) {
+      outbox.error(OutputType::ConnectionError, identity.handle, code, text, identity.peer);
+      Output& state = outbox.add(OutputType::ConnectionState, identity.handle);
       state.state = static_cast<std::uint8_t>(ConnectionState::Closed);
-      state.text = errorName(refused->code);
-      outbox.add(OutputType::ConnectionClosed, handle).text = errorName(refused->code);
-      return;
+      state.text = errorName(code);
+      outbox.add(OutputType::ConnectionClosed, identity.handle).text = errorName(code);
+    };
+    if (destroying) {
+      refuse(ErrorCode::Disconnected, "the peer is destroyed: make a new one");
+    } else if (!isValidId(identity.peer)) {
+      refuse(ErrorCode::InvalidId, "\"%\" is not the id of a peer");
+    } else if (byIdentity(identity.peer, identity.id) != nullptr) {
+      refuse(ErrorCode::InvalidArgument, "a connection with this connectionId exists already");
+    } else if (identity.metadata && identity.metadata->size() > kMaxSignalBytes / 2) {
+      refuse(ErrorCode::SignalTooLarge, "metadata above 128 KiB does not fit into signaling: send it as a message");
+    } else {
+      add(std::move(identity)).start(now);
     }
-    add(std::move(identity)).start(now);
   }
 
   void destroy(bool farewell, Millis now) {
@@ -452,158 +464,143 @@ struct Endpoint::State final : Connection::Host {
       popTimer();
       if (dead) continue;
       Entry& entry = entries[connections.get(timer.connection) - 1];
-      entry.armed.reset();
+      entry.armed = kNever;
       entry.connection->timeout(now);
       touched.push_back(timer.connection);
     }
   }
 
-  void transfer(const input::TransferAction& wish) {
-    Connection* connection = find(wish.connection);
-    Framing* framing = connection == nullptr ? nullptr : connection->framing();
-    if (framing == nullptr) return;
-    touched.push_back(wish.connection);
-    using input::TransferVerb;
-    switch (wish.verb) {
-      case TransferVerb::Accept: framing->accept(wish.transfer); return;
-      case TransferVerb::Reject: framing->reject(wish.transfer, wish.reason); return;
-      case TransferVerb::Pause: framing->pause(wish.transfer); return;
-      case TransferVerb::Resume: framing->resume(wish.transfer); return;
-      case TransferVerb::Cancel: framing->cancel(wish.transfer, wish.reason); return;
-      case TransferVerb::End: framing->transferEnd(wish.transfer); return;
-      case TransferVerb::Consumed: framing->transferConsumed(wish.transfer, wish.length); return;
-      case TransferVerb::Complete: framing->transferComplete(wish.transfer); return;
+  /// The connection that an input is about, or null.
+  Connection* target(const Input& in) {
+    if (in.connection != 0) return find(in.connection);
+    if (in.link != 0) return find(links.get(in.link));
+    return find(in.channel != 0 ? channels.get(in.channel) : ops.get(in.op));
+  }
+
+  void handle(Input& in, Millis now) {
+    switch (in.type) {
+      case InputType::Start:
+        return apply(session.start(in.hasText, in.text, std::move(in.label), now), now);
+      case InputType::Connect:
+        return connect(in, now);
+      case InputType::Disconnect:
+        return session.disconnect();
+      case InputType::Reconnect:
+        return session.reconnect(now);
+      case InputType::Destroy:
+        return destroy(true, now);
+      case InputType::IdAssigned:
+        return apply(session.idAssigned(in.op, in.text, now), now);
+      case InputType::IdFailed:
+        return apply(session.idFailed(in.op, in.label), now);
+      case InputType::SignalingOpened:
+        return apply(session.transportOpened(in.transport, now), now);
+      case InputType::SignalingMessage:
+        if (session.owns(in.transport)) serverSaid(in.text, now);
+        return;
+      case InputType::SignalingClosed:
+        return apply(session.transportClosed(in.transport, in.label, now), now);
+      case InputType::Network:
+        apply(session.network(in.change, now), now);
+        forEach([&in, now](Connection& connection) { connection.networkChanged(in.change, now); });
+        return;
+      case InputType::PageHide:
+        forEach([now](Connection& connection) { connection.close(now); });
+        return;
+      case InputType::Timeout:
+        return timeout(now);
+      default:
+        break;
+    }
+    Connection* connection = target(in);
+    if (connection == nullptr) return;
+    touched.push_back(connection->identity().handle);
+    switch (in.type) {
+      case InputType::Answer:
+        return connection->answer(now);
+      case InputType::Close:
+        return connection->close(now);
+      case InputType::OpDone:
+        return connection->opDone(in, now);
+      case InputType::OpFailed:
+        if (!in.text.empty()) in.label.insert(0, in.text + ": ");
+        return connection->opFailed(in.op, in.label, now);
+      case InputType::LocalCandidate:
+        return connection->localCandidate(in.candidate, now);
+      case InputType::GatheringComplete:
+        return connection->gatheringComplete(now);
+      case InputType::NegotiationNeeded:
+        return connection->negotiationNeeded(now);
+      case InputType::LinkState:
+        return connection->linkStateChanged(in.linkState, now);
+      case InputType::ChannelArrived:
+        return connection->channelArrived(in.channel, now);
+      case InputType::ChannelOpened:
+        return connection->channelOpened(in.channel, static_cast<std::size_t>(in.length), now);
+      case InputType::ChannelClosed:
+        return connection->channelClosed(in.channel, now);
+      default:
+        return transfer(in, connection->framing());
     }
   }
 
-  template <class Call>
-  void onConnection(Connection* connection, Call call) {
-    if (connection == nullptr) return;
-    touched.push_back(connection->identity().handle);
-    call(*connection);
+  /// What the application wishes for a transfer. `framing` is null while the connection has none.
+  void transfer(Input& in, Framing* framing) {
+    if (in.type == InputType::TransferOffer) {
+      const std::optional<std::uint64_t> size = in.hasLength ? std::optional(in.length) : std::nullopt;
+      if (framing != nullptr && framing->offer(in.transfer, std::move(in.text), std::move(in.label), size)) return;
+      Output& out = outbox.add(OutputType::TransferState, in.connection);
+      out.transfer = in.transfer;
+      out.state = static_cast<std::uint8_t>(TransferState::Failed);
+      out.text = "the connection is not open";
+      return;
+    }
+    if (framing == nullptr) return;
+    switch (in.type) {
+      case InputType::TransferAccept:
+        framing->accept(in.transfer);
+        return;
+      case InputType::TransferReject:
+        framing->reject(in.transfer, in.text);
+        return;
+      case InputType::TransferPause:
+        framing->pause(in.transfer);
+        return;
+      case InputType::TransferResume:
+        framing->resume(in.transfer);
+        return;
+      case InputType::TransferCancel:
+        framing->cancel(in.transfer, in.text);
+        return;
+      case InputType::TransferEnd:
+        framing->transferEnd(in.transfer);
+        return;
+      case InputType::TransferConsumed:
+        framing->transferConsumed(in.transfer, in.length);
+        return;
+      case InputType::TransferComplete:
+        framing->transferComplete(in.transfer);
+        return;
+      default:
+        return;
+    }
   }
-
-
-  void on(input::Start& in, Millis now) { apply(session.start(std::move(in.id), std::move(in.token), now), now); }
-  void on(input::Connect& in, Millis now) { connect(in, now); }
-  void on(input::Answer& in, Millis now) {
-    onConnection(find(in.connection), [now](Connection& connection) { connection.answer(now); });
-  }
-  void on(input::Close& in, Millis now) {
-    onConnection(find(in.connection), [now](Connection& connection) { connection.close(now); });
-  }
-  void on(input::Disconnect&, Millis) { session.disconnect(); }
-  void on(input::Reconnect&, Millis now) { session.reconnect(now); }
-  void on(input::Destroy&, Millis now) { destroy(true, now); }
-  void on(input::IdAssigned& in, Millis now) { apply(session.idAssigned(in.op, std::move(in.id), now), now); }
-  void on(input::IdFailed& in, Millis now) { apply(session.idFailed(in.op, in.message), now); }
-  void on(input::SignalingOpened& in, Millis now) { apply(session.transportOpened(in.transport, now), now); }
-  void on(input::SignalingMessage& in, Millis now) {
-    if (session.owns(in.transport)) serverSaid(in.text, now);
-  }
-  void on(input::SignalingClosed& in, Millis now) { apply(session.transportClosed(in.transport, in.message, now), now); }
-  void on(input::OpDone& in, Millis now) {
-    onConnection(find(ops.get(in.op)), [&in, now](Connection& c) { c.opDone(in.op, in.description, now); });
-  }
-  void on(input::OpFailed& in, Millis now) {
-    const std::string why = in.name.empty() ? in.message : in.name + ": " + in.message;
-    onConnection(find(ops.get(in.op)), [&in, &why, now](Connection& c) { c.opFailed(in.op, why, now); });
-  }
-  void on(input::LocalCandidate& in, Millis now) {
-    onConnection(find(links.get(in.link)), [&in, now](Connection& c) { c.localCandidate(std::move(in.candidate), now); });
-  }
-  void on(input::GatheringComplete& in, Millis now) {
-    onConnection(find(links.get(in.link)), [now](Connection& c) { c.gatheringComplete(now); });
-  }
-  void on(input::NegotiationNeeded& in, Millis now) {
-    onConnection(find(links.get(in.link)), [now](Connection& c) { c.negotiationNeeded(now); });
-  }
-  void on(input::LinkStateChanged& in, Millis now) {
-    onConnection(find(links.get(in.link)), [&in, now](Connection& c) { c.linkStateChanged(in.state, now); });
-  }
-  void on(input::ChannelArrived& in, Millis now) {
-    onConnection(find(links.get(in.link)), [&in, now](Connection& c) { c.channelArrived(in.channel, now); });
-  }
-  void on(input::ChannelOpened& in, Millis now) {
-    onConnection(find(channels.get(in.channel)), [&in, now](Connection& c) { c.channelOpened(in.channel, in.maxMessageSize, now); });
-  }
-  void on(input::ChannelClosed& in, Millis now) {
-    onConnection(find(channels.get(in.channel)), [&in, now](Connection& c) { c.channelClosed(in.channel, now); });
-  }
-  void on(input::TransferOffer& in, Millis) {
-    onConnection(find(in.connection), [this, &in](Connection& c) {
-      const bool offered = c.framing() != nullptr &&
-                           c.framing()->offer(in.transfer, std::move(in.name), std::move(in.mime), in.size);
-      if (!offered) {
-        Output& out = outbox.add(OutputType::TransferState, in.connection);
-        out.transfer = in.transfer;
-        out.state = static_cast<std::uint8_t>(TransferState::Failed);
-        out.text = "the connection is not open";
-      }
-    });
-  }
-  void on(input::TransferAction& in, Millis) { transfer(in); }
-  void on(input::Network& in, Millis now) {
-    apply(session.network(in.change, now), now);
-    forEach([&in, now](Connection& connection) { connection.networkChanged(in.change, now); });
-  }
-  void on(input::PageHide&, Millis now) {
-    forEach([now](Connection& connection) { connection.close(now); });
-  }
-  void on(input::Timeout&, Millis now) { timeout(now); }
 };
 
-Endpoint::Endpoint(const Config& config, const FramingConfig& framing) : state_(std::make_unique<State>(config, framing)) {}
+Endpoint::Endpoint(const Config& config, const FramingConfig& framing)
+    : state_(std::make_unique<State>(config, framing)) {}
 Endpoint::~Endpoint() = default;
 
-void Endpoint::handle(Input input, Millis now) {
-  std::visit([this, now](auto& what) { handle(what, now); }, input);
-}
-
-template <class T>
-void Endpoint::handle(T& what, Millis now) {
-  state_->on(what, now);
+void Endpoint::handle(Input& input, Millis now) {
+  state_->handle(input, now);
   state_->drain(now);
 }
 
-// One for each alternative of Input.
-template void Endpoint::handle(input::Start& what, Millis now);
-template void Endpoint::handle(input::Connect& what, Millis now);
-template void Endpoint::handle(input::Answer& what, Millis now);
-template void Endpoint::handle(input::Close& what, Millis now);
-template void Endpoint::handle(input::Disconnect& what, Millis now);
-template void Endpoint::handle(input::Reconnect& what, Millis now);
-template void Endpoint::handle(input::Destroy& what, Millis now);
-template void Endpoint::handle(input::IdAssigned& what, Millis now);
-template void Endpoint::handle(input::IdFailed& what, Millis now);
-template void Endpoint::handle(input::SignalingOpened& what, Millis now);
-template void Endpoint::handle(input::SignalingMessage& what, Millis now);
-template void Endpoint::handle(input::SignalingClosed& what, Millis now);
-template void Endpoint::handle(input::OpDone& what, Millis now);
-template void Endpoint::handle(input::OpFailed& what, Millis now);
-template void Endpoint::handle(input::LocalCandidate& what, Millis now);
-template void Endpoint::handle(input::GatheringComplete& what, Millis now);
-template void Endpoint::handle(input::NegotiationNeeded& what, Millis now);
-template void Endpoint::handle(input::LinkStateChanged& what, Millis now);
-template void Endpoint::handle(input::ChannelArrived& what, Millis now);
-template void Endpoint::handle(input::ChannelOpened& what, Millis now);
-template void Endpoint::handle(input::ChannelClosed& what, Millis now);
-template void Endpoint::handle(input::TransferOffer& what, Millis now);
-template void Endpoint::handle(input::TransferAction& what, Millis now);
-template void Endpoint::handle(input::Network& what, Millis now);
-template void Endpoint::handle(input::PageHide& what, Millis now);
-template void Endpoint::handle(input::Timeout& what, Millis now);
-
 std::optional<Output> Endpoint::poll() { return state_->outbox.pop(); }
 
-std::optional<Millis> Endpoint::deadline() const {
-  std::optional<Millis> next = state_->session.deadline();
-  const auto consider = [&next](const std::optional<Millis>& at) {
-    if (at && (!next || *at < *next)) next = at;
-  };
-  consider(state_->queue.deadline());
-  if (!state_->timers.empty()) consider(state_->timers.front().at);
-  return next;
+Millis Endpoint::deadline() const {
+  const Millis next = std::min(state_->session.deadline(), state_->queue.deadline());
+  return state_->timers.empty() ? next : std::min(next, state_->timers.front().at);
 }
 
 Framing* Endpoint::framing(ConnectionHandle handle) {

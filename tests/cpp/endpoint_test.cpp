@@ -10,7 +10,9 @@ namespace peerbridge::sim {
 namespace {
 
 bool isOpen(const Node& node, ConnectionHandle connection) { return node.state(connection) == ConnectionState::Open; }
-bool isClosed(const Node& node, ConnectionHandle connection) { return node.state(connection) == ConnectionState::Closed; }
+bool isClosed(const Node& node, ConnectionHandle connection) {
+  return node.state(connection) == ConnectionState::Closed;
+}
 
 /// Two registered peers, and a data connection from ada to bob that is open on both sides.
 class Pair : public ::testing::Test {
@@ -19,7 +21,8 @@ class Pair : public ::testing::Test {
     ada.start();
     bob.start();
     connection = ada.connect("bob");
-    ASSERT_TRUE(world.runUntil([&] { return isOpen(ada, connection) && bob.incomingCount() == 1 && isOpen(bob, bob.incoming()); }));
+    ASSERT_TRUE(world.runUntil(
+        [&] { return isOpen(ada, connection) && bob.incomingCount() == 1 && isOpen(bob, bob.incoming()); }));
   }
   void TearDown() override { EXPECT_EQ(world.violations(), std::vector<std::string>{}); }
 
@@ -102,7 +105,8 @@ TEST_F(Pair, ACallCanBeStartedWhileTheSignalingServerIsGone) {
   world.serverDown();
   world.runFor(2'000);
   const ConnectionHandle call = ada.connect("bob", ConnectionKind::Media);
-  EXPECT_TRUE(world.runUntil([&] { return isOpen(ada, call) && bob.incomingCount() == 2 && isOpen(bob, bob.incoming(1)); }, 5'000));
+  EXPECT_TRUE(world.runUntil(
+      [&] { return isOpen(ada, call) && bob.incomingCount() == 2 && isOpen(bob, bob.incoming(1)); }, 5'000));
   ada.close(call);
   world.runFor(1'000);
   EXPECT_TRUE(isClosed(bob, bob.incoming(1)));
@@ -110,7 +114,8 @@ TEST_F(Pair, ACallCanBeStartedWhileTheSignalingServerIsGone) {
 
 TEST_F(Pair, TracksThatComeAndGoRenegotiateByThemselves) {
   const ConnectionHandle call = ada.connect("bob", ConnectionKind::Media);
-  ASSERT_TRUE(world.runUntil([&] { return isOpen(ada, call) && bob.incomingCount() == 2 && isOpen(bob, bob.incoming(1)); }));
+  ASSERT_TRUE(
+      world.runUntil([&] { return isOpen(ada, call) && bob.incomingCount() == 2 && isOpen(bob, bob.incoming(1)); }));
   const std::size_t before = ada.signalingFrames;
   ada.changeMedia(call);
   world.runFor(1'000);
@@ -122,7 +127,8 @@ TEST_F(Pair, TracksThatComeAndGoRenegotiateByThemselves) {
 
 TEST_F(Pair, OffersThatCrossAreSettledByTheIds) {
   const ConnectionHandle call = ada.connect("bob", ConnectionKind::Media);
-  ASSERT_TRUE(world.runUntil([&] { return isOpen(ada, call) && bob.incomingCount() == 2 && isOpen(bob, bob.incoming(1)); }));
+  ASSERT_TRUE(
+      world.runUntil([&] { return isOpen(ada, call) && bob.incomingCount() == 2 && isOpen(bob, bob.incoming(1)); }));
   for (int round = 0; round < 20; ++round) {
     ada.changeMedia(call);
     world.runFor(round % 5);
@@ -153,11 +159,13 @@ TEST_F(Pair, AnOutageBeyondTheBudgetClosesTheConnectionWithAReason) {
 
 TEST_F(Pair, BytesThatTheProtocolForbidsCloseThatConnectionAlone) {
   const ConnectionHandle second = ada.connect("bob");
-  ASSERT_TRUE(world.runUntil([&] { return isOpen(ada, second) && bob.incomingCount() == 2 && isOpen(bob, bob.incoming(1)); }));
+  ASSERT_TRUE(
+      world.runUntil([&] { return isOpen(ada, second) && bob.incomingCount() == 2 && isOpen(bob, bob.incoming(1)); }));
   const std::vector<std::byte> lie{std::byte{0xff}, std::byte{0x00}};
   // Channel 2 is the first that ada made.
   ada.endpoint->receive(2, lie, world.now());
-  while (ada.endpoint->delivery()) {}
+  while (ada.endpoint->delivery()) {
+  }
   ada.feed(input::Timeout{});
   EXPECT_TRUE(ada.has("connection-error:1:protocol-violation"));
   EXPECT_TRUE(isClosed(ada, connection));
@@ -328,10 +336,11 @@ TEST(Endpoint, AnythingThatAServerCanSayIsSurvived) {
   Node& ada = world.add("ada");
   ada.start();
   world.runFor(100);
-  for (const char* text : {"", "{", "[]", "null", "{\"type\":1}", "{\"type\":\"NEWS\"}", "{\"type\":\"OFFER\"}",
-                           R"({"type":"OFFER","src":"bob","payload":{}})", R"({"type":"ANSWER","src":"bob","payload":null})",
-                           R"({"type":"CANDIDATE","src":"bob","payload":{"connectionId":"x","type":"data","candidate":7}})",
-                           "{\"type\":\"OPEN\"}", "{\"type\":\"EXPIRE\"}", "{\"type\":\"LEAVE\",\"src\":\"bob\"}"}) {
+  for (const char* text :
+       {"", "{", "[]", "null", "{\"type\":1}", "{\"type\":\"NEWS\"}", "{\"type\":\"OFFER\"}",
+        R"({"type":"OFFER","src":"bob","payload":{}})", R"({"type":"ANSWER","src":"bob","payload":null})",
+        R"({"type":"CANDIDATE","src":"bob","payload":{"connectionId":"x","type":"data","candidate":7}})",
+        "{\"type\":\"OPEN\"}", "{\"type\":\"EXPIRE\"}", "{\"type\":\"LEAVE\",\"src\":\"bob\"}"}) {
     ada.feed(input::SignalingMessage{1, text});
   }
   EXPECT_EQ(ada.endpoint->connectionCount(), 0U);
@@ -344,9 +353,8 @@ TEST(Endpoint, OnePeerCannotOpenConnectionsWithoutEnd) {
   ada.start();
   world.runFor(100);
   for (int i = 0; i < 1'000; ++i) {
-    ada.feed(input::SignalingMessage{
-        1, R"({"type":"OFFER","src":"bob","payload":{"type":"data","connectionId":"c)" + std::to_string(i) +
-               R"(","sdp":{"type":"offer","sdp":"v=0"}}})"});
+    ada.feed(input::SignalingMessage{1, R"({"type":"OFFER","src":"bob","payload":{"type":"data","connectionId":"c)" +
+                                            std::to_string(i) + R"(","sdp":{"type":"offer","sdp":"v=0"}}})"});
   }
   EXPECT_LE(ada.endpoint->connectionCount(), 64U);
 }

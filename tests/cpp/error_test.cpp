@@ -2,8 +2,11 @@
 
 #include <gmock/gmock.h>
 
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
+
+#include "vectors.hpp"
 
 namespace peerbridge {
 namespace {

@@ -297,18 +297,13 @@ class Pair {
       pumpB();
       const bool moved = deliverToB() | deliverToA();
       if (moved) continue;
-      const std::optional<Millis> next = nextDeadline();
-      if (!next || *next > now + 50) break;
-      advance(*next > now ? *next - now : 0);
+      const Millis next = nextDeadline();
+      if (next > now + 50) break;
+      advance(next > now ? next - now : 0);
     }
     poll();
   }
-  [[nodiscard]] std::optional<Millis> nextDeadline() const {
-    const auto x = a.framing.deadline();
-    const auto y = b.framing.deadline();
-    if (!x) return y;
-    return y ? std::min(*x, *y) : *x;
-  }
+  [[nodiscard]] Millis nextDeadline() const { return std::min(a.framing.deadline(), b.framing.deadline()); }
 
  private:
   bool deliver(std::deque<Bytes>& wire, std::uint64_t& buffered, End& to) {

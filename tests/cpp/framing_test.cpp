@@ -317,7 +317,7 @@ TEST(Framing, AnAckLeavesAfter20MillisecondsOrWithData) {
   pair.b.put(Lane::Normal, "answer");
   pair.pumpB();
   EXPECT_EQ(typesOf(pair.toA), "2");
-  EXPECT_EQ(pair.b.framing.deadline(), std::nullopt);
+  EXPECT_EQ(pair.b.framing.deadline(), kNever);
   pair.deliverToA();
   EXPECT_EQ(pair.a.framing.stats().unackedBytes, 0u);
   pair.advance(20);
@@ -536,7 +536,7 @@ TEST(Framing, APingIsAnswered) {
   EXPECT_FALSE(pair.a.framing.ping(1));
   pair.attach();
   EXPECT_TRUE(pair.a.framing.ping(77));
-  EXPECT_EQ(pair.a.framing.lastHeard(), std::nullopt);
+  EXPECT_EQ(pair.a.framing.lastHeard(), kNever);
   pair.settle();
   ASSERT_EQ(pair.a.count(Kind::Pong), 1u);
   EXPECT_EQ(pair.a.find(Kind::Pong)->marker, 77u);
@@ -558,7 +558,7 @@ TEST(Framing, CloseDeliversWhatIsQueuedFirst) {
   EXPECT_EQ(pair.b.find(Kind::PeerClosing)->text, "done here");
   EXPECT_EQ(pair.a.count(Kind::Closed), 1u);
   EXPECT_EQ(pair.a.framing.next(0, pair.now).kind, ActionKind::Wait);
-  EXPECT_EQ(pair.a.framing.deadline(), std::nullopt);
+  EXPECT_EQ(pair.a.framing.deadline(), kNever);
 }
 
 TEST(Framing, BothMayCloseAtOnce) {

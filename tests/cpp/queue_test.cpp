@@ -68,7 +68,9 @@ TEST(SignalQueue, RefusesWhatIsTooLargeForTheRestOfItsRoom) {
 TEST(SignalQueue, CandidatesAndMetadataCountAgainstTheRoom) {
   SignalQueue queue(100, 4'096);
   SignalMessage candidates = named("candidates");
-  candidates.candidates.assign(40, CandidateInit{std::string(100, 'c'), false, "", false, 0, false, ""});
+  CandidateInit candidate;
+  candidate.candidate = std::string(100, 'c');
+  candidates.candidates.assign(40, candidate);
   EXPECT_FALSE(queue.push(1, candidates, 100));
   SignalMessage metadata = named("metadata");
   metadata.metadata = std::string(5'000, '1');
@@ -91,7 +93,7 @@ TEST(SignalQueue, ExpiredMessagesLeaveAndNameTheirConnectionsOnce) {
 
 TEST(SignalQueue, TheDeadlineIsTheEarliestExpiry) {
   SignalQueue queue;
-  EXPECT_EQ(queue.deadline(), std::nullopt);
+  EXPECT_EQ(queue.deadline(), kNever);
   EXPECT_TRUE(queue.push(1, named("a"), 300));
   EXPECT_TRUE(queue.push(1, named("b"), 100));
   EXPECT_TRUE(queue.push(1, named("c"), 200));
@@ -100,7 +102,7 @@ TEST(SignalQueue, TheDeadlineIsTheEarliestExpiry) {
   EXPECT_EQ(queue.deadline(), 200);
   (void)queue.take();
   (void)queue.take();
-  EXPECT_EQ(queue.deadline(), std::nullopt);
+  EXPECT_EQ(queue.deadline(), kNever);
 }
 
 TEST(SignalQueue, DropForgetsOneConnectionAndKeepsTheOrderOfTheOthers) {
@@ -122,7 +124,7 @@ TEST(SignalQueue, ClearLeavesNothing) {
   queue.clear();
   EXPECT_TRUE(queue.empty());
   EXPECT_EQ(queue.bytes(), 0U);
-  EXPECT_EQ(queue.deadline(), std::nullopt);
+  EXPECT_EQ(queue.deadline(), kNever);
   EXPECT_TRUE(queue.push(1, named("b"), 100));
   EXPECT_THAT(takeAll(queue), ElementsAre("b"));
 }

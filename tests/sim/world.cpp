@@ -12,21 +12,30 @@ using nlohmann::json;
 
 std::string stateName(ConnectionState state) {
   switch (state) {
-    case ConnectionState::Connecting: return "connecting";
-    case ConnectionState::Open: return "open";
-    case ConnectionState::Recovering: return "recovering";
-    case ConnectionState::Closed: return "closed";
+    case ConnectionState::Connecting:
+      return "connecting";
+    case ConnectionState::Open:
+      return "open";
+    case ConnectionState::Recovering:
+      return "recovering";
+    case ConnectionState::Closed:
+      return "closed";
   }
   return "";
 }
 
 std::string peerStateName(PeerState state) {
   switch (state) {
-    case PeerState::Idle: return "idle";
-    case PeerState::Connecting: return "connecting";
-    case PeerState::Open: return "open";
-    case PeerState::Reconnecting: return "reconnecting";
-    case PeerState::Closed: return "closed";
+    case PeerState::Idle:
+      return "idle";
+    case PeerState::Connecting:
+      return "connecting";
+    case PeerState::Open:
+      return "open";
+    case PeerState::Reconnecting:
+      return "reconnecting";
+    case PeerState::Closed:
+      return "closed";
   }
   return "";
 }
@@ -44,7 +53,10 @@ std::optional<std::string> field(const std::string& sdp, const std::string& key)
 // -- Node ----------------------------------------------------------------------------------------------
 
 Node::Node(World& world, std::string nodeName, const Config& config, const FramingConfig& framing)
-    : name(std::move(nodeName)), endpoint(std::make_unique<Endpoint>(config, framing)), world_(world), token_("token-" + name) {}
+    : name(std::move(nodeName)),
+      endpoint(std::make_unique<Endpoint>(config, framing)),
+      world_(world),
+      token_("token-" + name) {}
 
 void Node::start() { feed(input::Start{name, token_}); }
 
@@ -84,7 +96,7 @@ bool Node::send(ConnectionHandle connection, const std::string& text, Lane lane)
 
 void Node::feed(Input input) {
   if (!alive || disposed) return;
-  endpoint->handle(std::move(input), world_.now());
+  endpoint->handle(input, world_.now());
   drain();
 }
 
@@ -126,14 +138,14 @@ void Node::drain() {
 }
 
 void Node::arm() {
-  const std::optional<Millis> next = endpoint->deadline();
+  const Millis next = endpoint->deadline();
   if (next == armed_) return;
   armed_ = next;
   const std::uint64_t generation = ++timerGeneration_;
-  if (!next) return;
-  world_.at(std::max(*next, world_.now()), [this, generation] {
+  if (next == kNever) return;
+  world_.at(std::max(next, world_.now()), [this, generation] {
     if (generation != timerGeneration_ || !alive) return;
-    armed_.reset();
+    armed_ = kNever;
     feed(input::Timeout{});
   });
 }
@@ -161,7 +173,9 @@ void Node::perform(Output& output) {
       if (o.text.find("HEARTBEAT") == std::string::npos) ++signalingFrames;
       world_.clientSays(*this, o.transport, o.text);
       return;
-    case OutputType::SignalingClose: world_.clientLeaves(*this, o.transport); return;
+    case OutputType::SignalingClose:
+      world_.clientLeaves(*this, o.transport);
+      return;
     case OutputType::LinkCreate: {
       auto pc = std::make_unique<World::Pc>();
       pc->node = this;
@@ -176,10 +190,18 @@ void Node::perform(Output& output) {
       world_.closePc(pcOf(o.link));
       links_.erase(o.link);
       return;
-    case OutputType::SetLocalDescription: world_.setLocal(pcOf(o.link), o.op); return;
-    case OutputType::SetRemoteDescription: world_.setRemote(pcOf(o.link), o.op, {o.sdpType, o.text}); return;
-    case OutputType::ReadLocalDescription: world_.readLocal(pcOf(o.link), o.op); return;
-    case OutputType::AddCandidate: world_.addCandidate(pcOf(o.link), o.op, o.candidate); return;
+    case OutputType::SetLocalDescription:
+      world_.setLocal(pcOf(o.link), o.op);
+      return;
+    case OutputType::SetRemoteDescription:
+      world_.setRemote(pcOf(o.link), o.op, {o.sdpType, o.text});
+      return;
+    case OutputType::ReadLocalDescription:
+      world_.readLocal(pcOf(o.link), o.op);
+      return;
+    case OutputType::AddCandidate:
+      world_.addCandidate(pcOf(o.link), o.op, o.candidate);
+      return;
     case OutputType::RestartIce: {
       const int pc = pcOf(o.link);
       if (pc < 0) return world_.violation(name + " restarts a link that it does not have");
@@ -203,16 +225,28 @@ void Node::perform(Output& output) {
       if (it != channels_.end()) world_.closeChannel(it->second, false);
       return;
     }
-    case OutputType::Transmit: pump(o.connection); return;
+    case OutputType::Transmit:
+      pump(o.connection);
+      return;
     case OutputType::Dispose:
       disposed = true;
       if (endpoint->connectionCount() != 0) world_.violation(name + " disposes with connections left");
       return;
-    case OutputType::PeerState: tell("state:" + peerStateName(static_cast<PeerState>(o.state))); return;
-    case OutputType::PeerOpened: tell("open:" + o.text); return;
-    case OutputType::PeerDisconnected: tell("disconnected"); return;
-    case OutputType::PeerClosed: tell("close"); return;
-    case OutputType::PeerError: tell("error:" + std::string(errorName(o.error))); return;
+    case OutputType::PeerState:
+      tell("state:" + peerStateName(static_cast<PeerState>(o.state)));
+      return;
+    case OutputType::PeerOpened:
+      tell("open:" + o.text);
+      return;
+    case OutputType::PeerDisconnected:
+      tell("disconnected");
+      return;
+    case OutputType::PeerClosed:
+      tell("close");
+      return;
+    case OutputType::PeerError:
+      tell("error:" + std::string(errorName(o.error)));
+      return;
     case OutputType::ConnectionIncoming:
       incoming_.push_back(o.connection);
       states[o.connection] = ConnectionState::Connecting;
@@ -230,21 +264,30 @@ void Node::perform(Output& output) {
       tell("connection-state:" + self + ":" + stateName(states[o.connection]));
       return;
     }
-    case OutputType::ConnectionOpened: tell("connection-open:" + self); return;
-    case OutputType::ConnectionError: tell("connection-error:" + self + ":" + std::string(errorName(o.error))); return;
+    case OutputType::ConnectionOpened:
+      tell("connection-open:" + self);
+      return;
+    case OutputType::ConnectionError:
+      tell("connection-error:" + self + ":" + std::string(errorName(o.error)));
+      return;
     case OutputType::ConnectionClosed:
       states[o.connection] = ConnectionState::Closed;
       tell("connection-closed:" + self + ":" + o.text);
       return;
-    case OutputType::Delivered: tell("delivered:" + self + ":" + std::to_string(o.marker)); return;
-    case OutputType::Warning: tell("warning:" + std::string(errorName(o.error))); return;
+    case OutputType::Delivered:
+      tell("delivered:" + self + ":" + std::to_string(o.marker));
+      return;
+    case OutputType::Warning:
+      tell("warning:" + std::string(errorName(o.error)));
+      return;
     case OutputType::ChannelBind:
     case OutputType::TransferRead:
     case OutputType::Room:
     case OutputType::TransferOffered:
     case OutputType::TransferState:
     case OutputType::TransferProgress:
-    case OutputType::TransferEnded: return;
+    case OutputType::TransferEnded:
+      return;
   }
 }
 
@@ -361,9 +404,8 @@ void World::clientConnects(Node& node, const std::string& id, const std::string&
 }
 
 void World::clientLeaves(Node& node, std::uint32_t transport) {
-  std::erase_if(clients_, [&](const auto& entry) {
-    return entry.second.node == &node && entry.second.transport == transport;
-  });
+  std::erase_if(clients_,
+                [&](const auto& entry) { return entry.second.node == &node && entry.second.transport == transport; });
 }
 
 void World::clientSays(Node& node, std::uint32_t transport, const std::string& text) {
@@ -477,7 +519,8 @@ void World::setLocal(int index, Op op) {
     }
     pc.mediaOffered = pc.media;
     pc.signaling = answer ? Signaling::Stable : Signaling::HaveLocalOffer;
-    pc.local = Description{answer ? SdpType::Answer : SdpType::Offer, sdpOf(index, answer ? SdpType::Answer : SdpType::Offer)};
+    pc.local =
+        Description{answer ? SdpType::Answer : SdpType::Offer, sdpOf(index, answer ? SdpType::Answer : SdpType::Offer)};
     if (answer) {
       pc.agreedGeneration = pc.generation;
       pc.mediaAgreed = pc.media;
@@ -513,12 +556,14 @@ void World::setRemote(int index, Op op, const Description& description) {
     if (description.type == SdpType::Offer) {
       pc.signaling = Signaling::HaveRemoteOffer;
     } else {
-      if (field(description.sdp, "re=") != std::to_string(index)) violation("an answer to somebody else's offer was applied");
+      if (field(description.sdp, "re=") != std::to_string(index))
+        violation("an answer to somebody else's offer was applied");
       pc.signaling = Signaling::Stable;
       pc.agreedGeneration = pc.generation;
       pc.mediaAgreed = pc.mediaOffered;
     }
-    note(pc.node->name + " remote " + (description.type == SdpType::Offer ? "offer" : "answer") + " at pc " + std::to_string(index));
+    note(pc.node->name + " remote " + (description.type == SdpType::Offer ? "offer" : "answer") + " at pc " +
+         std::to_string(index));
     pc.node->feed(input::OpDone{op, std::nullopt});
     if (pc.signaling == Signaling::Stable) {
       checkPath(index);
@@ -546,7 +591,8 @@ void World::addCandidate(int index, Op op, const CandidateInit& candidate) {
       pc.node->feed(input::OpFailed{op, "InvalidStateError", "no remote description"});
       return;
     }
-    if (candidate.hasUfrag && pc.remote->find("a=ice-ufrag:" + candidate.usernameFragment + "\r") == std::string::npos) {
+    if (candidate.hasUfrag &&
+        pc.remote->find("a=ice-ufrag:" + candidate.usernameFragment + "\r") == std::string::npos) {
       violation("addIceCandidate with an unknown ufrag");
       pc.node->feed(input::OpFailed{op, "OperationError", "unknown ufrag"});
       return;
@@ -566,7 +612,8 @@ void World::gather(int index) {
     at(when, [this, index, generation, i] {
       Pc& pc = *pcs_[static_cast<std::size_t>(index)];
       if (pc.closed || pc.generation != generation) return;
-      const std::string line = "candidate:" + std::to_string(i) + " 1 udp 1 10.0.0." + std::to_string(index) + " 9 typ host";
+      const std::string line =
+          "candidate:" + std::to_string(i) + " 1 udp 1 10.0.0." + std::to_string(index) + " 9 typ host";
       pc.localCandidates.push_back(line);
       CandidateInit candidate;
       candidate.candidate = line;
@@ -594,7 +641,8 @@ void World::checkNeeded(int index) {
   if (pc.chainBusy || !pc.chain.empty() || pc.signaling != Signaling::Stable) return;
   at(now_, [this, index] {
     Pc& then = *pcs_[static_cast<std::size_t>(index)];
-    if (then.closed || then.chainBusy || !then.chain.empty() || then.signaling != Signaling::Stable || !then.needed) return;
+    if (then.closed || then.chainBusy || !then.chain.empty() || then.signaling != Signaling::Stable || !then.needed)
+      return;
     then.needed = false;
     then.node->feed(input::NegotiationNeeded{then.link});
   });
@@ -654,7 +702,7 @@ void World::openChannels(int offerer, int answerer) {
     const ChannelHandle handle = arrived->handle;
     ends_.push_back(std::move(arrived));
     from.node->feed(input::ChannelOpened{end.handle, 262'144});
-    to.node->feed(input::ChannelArrived{to.link, handle, end.label, ""});
+    to.node->feed(input::ChannelArrived{to.link, handle});
     to.node->feed(input::ChannelOpened{handle, 262'144});
   }
 }

@@ -16,16 +16,17 @@
 #include <utility>
 #include <vector>
 
+#include "inputs.hpp"
 #include "peerbridge/endpoint.hpp"
 
 namespace peerbridge::sim {
 
 struct Settings {
   std::uint64_t seed = 1;
-  Millis signalLatency = 5;   ///< client to server to client, each way
+  Millis signalLatency = 5;  ///< client to server to client, each way
   Millis signalJitter = 0;
-  Millis linkLatency = 2;     ///< one way, between browsers
-  Millis operation = 1;       ///< what setLocalDescription and its like take
+  Millis linkLatency = 2;  ///< one way, between browsers
+  Millis operation = 1;    ///< what setLocalDescription and its like take
   Millis expireTimeout = 5'000;
   Config config;
   FramingConfig framing;
@@ -39,7 +40,8 @@ class Node {
   Node(World& world, std::string name, const Config& config, const FramingConfig& framing);
 
   void start();
-  ConnectionHandle connect(const std::string& peer, ConnectionKind kind = ConnectionKind::Data, const std::string& metadata = "");
+  ConnectionHandle connect(const std::string& peer, ConnectionKind kind = ConnectionKind::Data,
+                           const std::string& metadata = "");
   /// A text message; false when refused.
   bool send(ConnectionHandle connection, const std::string& text, Lane lane = Lane::Normal);
   void close(ConnectionHandle connection) { feed(input::Close{connection}); }
@@ -57,8 +59,8 @@ class Node {
   [[nodiscard]] std::optional<ConnectionState> state(ConnectionHandle connection) const;
 
   std::string name;
-  std::vector<std::string> events;                                 ///< "open:ada", "connection-closed:1:…"
-  std::map<ConnectionHandle, std::vector<std::string>> received;   ///< whole messages
+  std::vector<std::string> events;                                ///< "open:ada", "connection-closed:1:…"
+  std::map<ConnectionHandle, std::vector<std::string>> received;  ///< whole messages
   std::map<ConnectionHandle, ConnectionState> states;
   bool answerCalls = true;
   std::size_t signalingFrames = 0;  ///< sent to the server, heartbeats aside
@@ -78,14 +80,14 @@ class Node {
   ConnectionHandle nextConnection_ = 1;
   ChannelHandle nextArrived_ = 1;
   std::vector<ConnectionHandle> incoming_;
-  std::map<LinkHandle, int> links_;        ///< to the world's RTCPeerConnections
+  std::map<LinkHandle, int> links_;  ///< to the world's RTCPeerConnections
   std::map<LinkHandle, ConnectionHandle> linkConnections_;
   std::map<ChannelHandle, int> channels_;  ///< to the world's channel ends
   std::map<ConnectionHandle, std::string> partial_;
   std::map<std::pair<ConnectionHandle, Ticket>, std::string> queued_;
   std::uint32_t transport_ = 0;
   std::string token_;
-  std::optional<Millis> armed_;
+  Millis armed_ = kNever;
   std::uint64_t timerGeneration_ = 0;
 };
 
@@ -145,24 +147,24 @@ class World {
     LinkHandle link = 0;
     bool closed = false;
     Signaling signaling = Signaling::Stable;
-    int generation = 0;          ///< of the local ICE credentials
+    int generation = 0;  ///< of the local ICE credentials
     bool restartWanted = false;
-    bool needed = false;         ///< [[NegotiationNeeded]]
-    int media = 0;               ///< grows with every local change
+    bool needed = false;  ///< [[NegotiationNeeded]]
+    int media = 0;        ///< grows with every local change
     int mediaOffered = 0;
     int mediaAgreed = 0;
-    std::optional<std::string> remote;        ///< current remote SDP
+    std::optional<std::string> remote;  ///< current remote SDP
     int remotePc = -1;
     int remoteGeneration = -1;
     bool remoteCandidate = false;
     std::vector<std::string> localCandidates;
     std::optional<Description> local;
-    int agreedGeneration = -1;   ///< local generation that the last answered exchange used
+    int agreedGeneration = -1;                ///< local generation that the last answered exchange used
     std::deque<std::function<void()>> chain;  ///< the operations chain
     bool chainBusy = false;
     LinkState state = LinkState::New;
     std::vector<int> channels;
-    bool announced = false;      ///< channels were announced to the other side
+    bool announced = false;  ///< channels were announced to the other side
   };
 
   void at(Millis when, std::function<void()> run);

@@ -2,7 +2,7 @@
 //
 //   (A) handle(input, now)         the world or the application did something
 //   (B) poll()                     what shall be done or told; call until it answers nothing
-//   (C) deadline()                 when to call handle(Timeout{}) at the latest, if nothing else happens before
+//   (C) deadline()                 when to call handle() a Timeout at the latest, if nothing else happens before
 //   (D) put … delivery             payload bytes; after each of them call (B) and (C) too
 //
 // Rule: one call of A or D, then drain B, then arm one timer for C. The endpoint has no clock, no randomness and no
@@ -36,19 +36,19 @@ class Endpoint {
   Endpoint(Endpoint&&) = delete;
   Endpoint& operator=(Endpoint&&) = delete;
 
-  void handle(Input input, Millis now);
-  /// The same for one alternative of Input, which may be moved from; spares the bindings the variant.
-  template <class T>
-  void handle(T& what, Millis now);
+  /// What `input` holds may be moved from.
+  void handle(Input& input, Millis now);
   [[nodiscard]] std::optional<Output> poll();
-  [[nodiscard]] std::optional<Millis> deadline() const;
+  /// kNever when there is none.
+  [[nodiscard]] Millis deadline() const;
 
   /// The framing of a connection that speaks the native protocol, for put(), queue(), hasRoom(), mark(), transferPut();
   /// null when there is none (unknown handle, not negotiated yet, PeerJS, closed).
   [[nodiscard]] Framing* framing(ConnectionHandle connection);
 
   /// See Framing::next(). `channel` receives the channel that a Send is for.
-  [[nodiscard]] Action pump(ConnectionHandle connection, std::uint64_t bufferedAmount, Millis now, ChannelHandle& channel);
+  [[nodiscard]] Action pump(ConnectionHandle connection, std::uint64_t bufferedAmount, Millis now,
+                            ChannelHandle& channel);
 
   /// One message of a channel. Frames of unknown channels are ignored.
   void receive(ChannelHandle channel, std::span<const std::byte> frame, Millis now);

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 namespace peerbridge {
 
@@ -27,24 +26,24 @@ enum class ErrorCode : std::uint8_t {
   NotOpenYet,           ///< data was sent before the connection opened
   MessageTooBig,        ///< a message above the limit of this connection
   // Ours.
-  CoreUnavailable,      ///< the WebAssembly core could not be loaded
-  BadSignal,            ///< a signaling message that is not what it should be; it was dropped
-  SignalTooLarge,       ///< a signaling message above 256 KiB; it was dropped, or not sent
-  SignalExpired,        ///< a signaling message waited too long for the server
-  ProtocolViolation,    ///< the other peer sent bytes that the protocol forbids
-  IncompatiblePeer,     ///< the other peer speaks no protocol that was asked for
-  Timeout,              ///< nothing came within the time allowed
-  ConnectionLost,       ///< the path broke and did not come back within the budget
-  InvalidArgument,      ///< the caller's argument makes no sense
-  InvalidState,         ///< the call makes no sense now
-  Rejected,             ///< the other side said no
-  Cancelled,            ///< one of the two called cancel()
+  CoreUnavailable,    ///< the WebAssembly core could not be loaded
+  BadSignal,          ///< a signaling message that is not what it should be; it was dropped
+  SignalTooLarge,     ///< a signaling message above 256 KiB; it was dropped, or not sent
+  SignalExpired,      ///< a signaling message waited too long for the server
+  ProtocolViolation,  ///< the other peer sent bytes that the protocol forbids
+  IncompatiblePeer,   ///< the other peer speaks no protocol that was asked for
+  Timeout,            ///< nothing came within the time allowed
+  ConnectionLost,     ///< the path broke and did not come back within the budget
+  InvalidArgument,    ///< the caller's argument makes no sense
+  InvalidState,       ///< the call makes no sense now
+  Rejected,           ///< the other side said no
+  Cancelled,          ///< one of the two called cancel()
 };
 
 inline constexpr int kErrorCodeCount = static_cast<int>(ErrorCode::Cancelled) + 1;
 
 /// The kebab-case spelling that JavaScript sees, for example "peer-unavailable".
-[[nodiscard]] std::string_view errorName(ErrorCode code);
+[[nodiscard]] const char* errorName(ErrorCode code);
 
 struct Error {
   ErrorCode code = ErrorCode::InvalidState;

@@ -1,14 +1,12 @@
 // What the core is told (Input) and what it answers (Output), one for one the lines of js/core/types.ts, which
 // documents each of them for the driver.
 //
-// Inputs are a struct each. Outputs are one record for all, with the members that their type calls for: thirty-four
-// structs in a std::variant cost a fifth of the whole wasm, in moves and destructors that nobody reads.
+// Inputs are one record for all, with the members that their type calls for, and so are outputs: a struct each in a
+// std::variant cost a quarter of the whole wasm, in moves and destructors that nobody reads.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
-#include <variant>
 
 #include "peerbridge/error.hpp"
 #include "peerbridge/types.hpp"
@@ -20,69 +18,80 @@ enum class PeerState : std::uint8_t { Idle, Connecting, Open, Reconnecting, Clos
 enum class ConnectionState : std::uint8_t { Connecting, Open, Recovering, Closed };
 enum class NetworkChange : std::uint8_t { Online, Offline, Changed, Resumed };
 
-namespace input {
-struct Start { std::optional<std::string> id; std::string token; };
-struct Connect {
-  ConnectionHandle connection = 0;
-  std::string peer;
-  std::string connectionId;
+enum class InputType : std::uint8_t {
+  // The application's wishes. Members beside `type`:
+  Start,    ///< text (the id) unless the core shall ask for one, label (the token)
+  Connect,  ///< connection, text (the peer), connectionId, kind, label, metadata?, serialization, reliable
+  Answer,   ///< connection
+  Close,    ///< connection
+  Disconnect,
+  Reconnect,
+  Destroy,
+  // Signaling.
+  IdAssigned,        ///< op, text (the id)
+  IdFailed,          ///< op, label (the message)
+  SignalingOpened,   ///< transport
+  SignalingMessage,  ///< transport, text
+  SignalingClosed,   ///< transport, label (the message)
+  // RTCPeerConnection.
+  OpDone,             ///< op, and text (the sdp) with sdpType when there is one
+  OpFailed,           ///< op, text (the name), label (the message)
+  LocalCandidate,     ///< link, candidate
+  GatheringComplete,  ///< link
+  NegotiationNeeded,  ///< link
+  LinkState,          ///< link, linkState
+  // RTCDataChannel.
+  ChannelArrived,  ///< link, channel
+  ChannelOpened,   ///< channel, length (maxMessageSize)
+  ChannelClosed,   ///< channel
+  // Transfers: connection, transfer.
+  TransferOffer,  ///< text (the name), label (the mime type), length (the size) if it is known
+  TransferAccept,
+  TransferReject,  ///< text (the reason)
+  TransferPause,
+  TransferResume,
+  TransferCancel,  ///< text (the reason)
+  TransferEnd,
+  TransferConsumed,  ///< length
+  TransferComplete,
+  // Environment.
+  Network,  ///< change
+  PageHide,
+  Timeout,
+};
+
+struct Input {
+  InputType type = InputType::Timeout;
+  SdpType sdpType = SdpType::Offer;
   ConnectionKind kind = ConnectionKind::Data;
-  std::string label;
-  std::optional<std::string> metadata;
-  std::string serialization;
+  LinkState linkState = LinkState::New;
+  NetworkChange change = NetworkChange::Online;
   bool reliable = false;
-};
-struct Answer { ConnectionHandle connection = 0; };
-struct Close { ConnectionHandle connection = 0; };
-struct Disconnect {};
-struct Reconnect {};
-struct Destroy {};
+  bool hasText = false;  ///< asked by Start and OpDone, whose text may be absent
+  bool hasMetadata = false;
+  bool hasLength = false;  ///< asked by TransferOffer
 
-struct IdAssigned { Op op = 0; std::string id; };
-struct IdFailed { Op op = 0; std::string message; };
-struct SignalingOpened { std::uint32_t transport = 0; };
-struct SignalingMessage { std::uint32_t transport = 0; std::string text; };
-struct SignalingClosed { std::uint32_t transport = 0; std::string message; };
-
-struct OpDone { Op op = 0; std::optional<Description> description; };
-struct OpFailed { Op op = 0; std::string name; std::string message; };
-struct LocalCandidate { LinkHandle link = 0; CandidateInit candidate; };
-struct GatheringComplete { LinkHandle link = 0; };
-struct NegotiationNeeded { LinkHandle link = 0; };
-struct LinkStateChanged { LinkHandle link = 0; LinkState state = LinkState::New; };
-
-struct ChannelArrived { LinkHandle link = 0; ChannelHandle channel = 0; std::string label; std::string protocol; };
-struct ChannelOpened { ChannelHandle channel = 0; std::size_t maxMessageSize = 65'536; };
-struct ChannelClosed { ChannelHandle channel = 0; };
-
-struct TransferOffer {
   ConnectionHandle connection = 0;
+  LinkHandle link = 0;
+  ChannelHandle channel = 0;
   TransferHandle transfer = 0;
-  std::string name;
-  std::string mime;
-  std::optional<std::uint64_t> size;
-};
-/// The other wishes for a transfer differ in a verb only.
-enum class TransferVerb : std::uint8_t { Accept, Reject, Pause, Resume, Cancel, End, Consumed, Complete };
-struct TransferAction {
-  ConnectionHandle connection = 0;
-  TransferHandle transfer = 0;
-  TransferVerb verb = TransferVerb::Accept;
-  std::string reason;        ///< Reject, Cancel
-  std::uint64_t length = 0;  ///< Consumed
-};
+  std::uint32_t transport = 0;
+  Op op = 0;
+  std::uint64_t length = 0;
 
-struct Network { NetworkChange change = NetworkChange::Online; };
-struct PageHide {};
-struct Timeout {};
-}  // namespace input
+  std::string text;
+  std::string label;
+  std::string connectionId;
+  std::string metadata;
+  std::string serialization;
+  CandidateInit candidate;
 
-using Input = std::variant<input::Start, input::Connect, input::Answer, input::Close, input::Disconnect, input::Reconnect,
-                           input::Destroy, input::IdAssigned, input::IdFailed, input::SignalingOpened,
-                           input::SignalingMessage, input::SignalingClosed, input::OpDone, input::OpFailed,
-                           input::LocalCandidate, input::GatheringComplete, input::NegotiationNeeded,
-                           input::LinkStateChanged, input::ChannelArrived, input::ChannelOpened, input::ChannelClosed,
-                           input::TransferOffer, input::TransferAction, input::Network, input::PageHide, input::Timeout>;
+  // As with Output: defined once.
+  Input();
+  Input(Input&&) noexcept;
+  Input& operator=(Input&&) noexcept;
+  ~Input();
+};
 
 enum class OutputType : std::uint8_t {
   // Commands: members beside `type`.
@@ -104,9 +113,9 @@ enum class OutputType : std::uint8_t {
   TransferRead,          ///< connection, transfer, offset, length
   Dispose,
   // Events.
-  PeerState,           ///< state (PeerState), reason
-  PeerOpened,          ///< id
-  PeerDisconnected,    ///< id
+  PeerState,         ///< state (PeerState), reason
+  PeerOpened,        ///< id
+  PeerDisconnected,  ///< id
   PeerClosed,
   PeerError,           ///< error, message
   ConnectionIncoming,  ///< connection, peer, connectionId, kind, label, metadata?, serialization, reliable, protocol

@@ -11,6 +11,9 @@ namespace peerbridge {
 /// Milliseconds of a monotonic clock that the caller owns. The core never reads a clock.
 using Millis = std::int64_t;
 
+/// A deadline that does not come; a number and not an absence, so that the earliest of several is std::min.
+inline constexpr Millis kNever = std::numeric_limits<Millis>::max();
+
 /// A connection (DataConnection or MediaConnection) of one endpoint.
 /// Odd handles were made by the application, even ones by the core for incoming connections; 0 is none.
 using ConnectionHandle = std::uint32_t;

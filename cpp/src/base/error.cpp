@@ -7,7 +7,7 @@ namespace peerbridge {
 namespace {
 
 // In the order of ErrorCode.
-constexpr std::array<std::string_view, kErrorCodeCount> kNames = {
+constexpr std::array<const char*, kErrorCodeCount> kNames = {
     "browser-incompatible",
     "disconnected",
     "invalid-id",
@@ -37,10 +37,10 @@ constexpr std::array<std::string_view, kErrorCodeCount> kNames = {
     "rejected",
     "cancelled",
 };
-static_assert(!kNames.back().empty(), "a code without a name");
+static_assert(kNames.back() != nullptr, "a code without a name");
 
 }  // namespace
 
-std::string_view errorName(ErrorCode code) { return kNames[static_cast<std::size_t>(code)]; }
+const char* errorName(ErrorCode code) { return kNames[static_cast<std::size_t>(code)]; }
 
 }  // namespace peerbridge

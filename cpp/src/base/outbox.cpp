@@ -19,10 +19,20 @@ void Outbox::error(OutputType type, ConnectionHandle connection, const Error& er
   output.text = error.message;
 }
 
-void Outbox::warn(ErrorCode code, std::string_view message) {
+void Outbox::error(OutputType type, ConnectionHandle connection, ErrorCode code, const char* text,
+                   const std::string& subject, const std::string* detail) {
+  Output& output = add(type, connection);
+  output.error = code;
+  output.text = text;
+  const std::size_t place = output.text.find('%');
+  if (place != std::string::npos) output.text.replace(place, 1, subject);
+  if (detail != nullptr) output.text += *detail;
+}
+
+void Outbox::warn(ErrorCode code, const char* text) {
   Output& output = add(OutputType::Warning);
   output.error = code;
-  output.text = message;
+  output.text = text;
 }
 
 std::optional<Output> Outbox::pop() {

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 #include <optional>
-#include <string_view>
+#include <string>
 #include <vector>
 
 #include "peerbridge/events.hpp"
@@ -16,7 +16,11 @@ class Outbox {
   Output& add(OutputType type);
   Output& add(OutputType type, ConnectionHandle connection);
   void error(OutputType type, ConnectionHandle connection, const Error& error);
-  void warn(ErrorCode code, std::string_view message);
+  /// The same, with `subject` where `text` has a '%', and `detail` behind it. Sentences are put together here and
+  /// nowhere else: each `+` between strings is a hundred bytes of wasm.
+  void error(OutputType type, ConnectionHandle connection, ErrorCode code, const char* text, const std::string& subject,
+             const std::string* detail = nullptr);
+  void warn(ErrorCode code, const char* text);
 
   [[nodiscard]] std::optional<Output> pop();
 

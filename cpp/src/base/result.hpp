@@ -2,7 +2,6 @@
 #pragma once
 
 #include <utility>
-#include <variant>
 
 #include "peerbridge/error.hpp"
 
@@ -11,18 +10,21 @@ namespace peerbridge {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T&& value) : value_(std::move(value)), good_(true) {}  // NOLINT(google-explicit-constructor)
+  Result(Error&& error) : error_(std::move(error)) {}           // NOLINT(google-explicit-constructor)
 
-  [[nodiscard]] explicit operator bool() const { return state_.index() == 0; }
+  [[nodiscard]] explicit operator bool() const { return good_; }
   /// Before: the result holds a value.
-  [[nodiscard]] T& value() { return *std::get_if<0>(&state_); }
-  [[nodiscard]] const T& value() const { return *std::get_if<0>(&state_); }
+  [[nodiscard]] T& value() { return value_; }
+  [[nodiscard]] const T& value() const { return value_; }
   /// Before: the result holds an error.
-  [[nodiscard]] const Error& error() const { return *std::get_if<1>(&state_); }
+  [[nodiscard]] const Error& error() const { return error_; }
 
  private:
-  std::variant<T, Error> state_;
+  // Side by side: a std::variant of the two would be several times the code.
+  T value_;
+  Error error_;
+  bool good_ = false;
 };
 
 }  // namespace peerbridge

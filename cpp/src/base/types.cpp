@@ -19,6 +19,11 @@ bool operator==(const CandidateInit& a, const CandidateInit& b) {
          a.usernameFragment == b.usernameFragment;
 }
 
+Input::Input() = default;
+Input::Input(Input&&) noexcept = default;
+Input& Input::operator=(Input&&) noexcept = default;
+Input::~Input() = default;
+
 Output::Output() = default;
 Output::Output(Output&&) noexcept = default;
 Output& Output::operator=(Output&&) noexcept = default;

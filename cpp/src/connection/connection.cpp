@@ -18,7 +18,14 @@ bool isPolite(const Connection::Identity& identity) {
 
 }  // namespace
 
-Connection::Connection(Identity identity, const Config& config, const FramingConfig& framing, Outbox& outbox, Host& host)
+Connection::Identity::Identity() = default;
+Connection::Identity::Identity(Identity&&) noexcept = default;
+Connection::Identity::~Identity() = default;
+
+Connection::~Connection() = default;
+
+Connection::Connection(Identity&& identity, const Config& config, const FramingConfig& framing, Outbox& outbox,
+                       Host& host)
     : identity_(std::move(identity)),
       config_(config),
       framingConfig_(framing),
@@ -29,7 +36,7 @@ Connection::Connection(Identity identity, const Config& config, const FramingCon
 
 // -- phase ---------------------------------------------------------------------------------------------
 
-bool Connection::enter(Trigger trigger, std::string_view reason) {
+bool Connection::enter(Trigger trigger, const char* reason) {
   const std::optional<Phase> next = transition(phase_, trigger);
   if (!next) return false;
   const ConnectionState before = publicState(phase_);
@@ -41,28 +48,31 @@ bool Connection::enter(Trigger trigger, std::string_view reason) {
     out.text = reason;
   }
   // What ended it is the reason; the handshake that follows is not.
-  if (after == ConnectionState::Closed && closeReason_.empty()) closeReason_ = std::string(reason);
+  if (after == ConnectionState::Closed && closeReason_ == nullptr) closeReason_ = reason;
   return true;
 }
 
-void Connection::fail(const Error& error, std::string_view reason, Millis now) {
+void Connection::complain(ErrorCode code, const char* text, const std::string* detail) {
+  outbox_.error(OutputType::ConnectionError, identity_.handle, code, text, identity_.peer, detail);
+}
+
+void Connection::fail(ErrorCode code, const char* text, const char* reason, Millis now, const std::string* detail) {
   if (phase_ == Phase::Closed) return;
-  const bool wasClosing = phase_ == Phase::Closing;
-  if (!wasClosing) outbox_.error(OutputType::ConnectionError, identity_.handle, error);
+  if (phase_ != Phase::Closing) complain(code, text, detail);
   if (!enter(Trigger::Fail, reason)) return;
-  if (framing_) {
-    framing_->abort(reason);
-    settle(now);
-  }
+  abortFraming(reason, now);
   finish(reason);
 }
 
+void Connection::abortFraming(const char* reason, Millis now) {
+  if (!framing_) return;
+  framing_->abort(reason);
+  settle(now);
+}
+
 /// Before: the phase is Closed. Gives back everything and says the last word.
-void Connection::finish(std::string_view reason) {
-  negotiationDeadline_.reset();
-  restartAt_.reset();
-  budgetUntil_.reset();
-  lingerUntil_.reset();
+void Connection::finish(const char* reason) {
+  negotiationDeadline_ = restartAt_ = budgetUntil_ = lingerUntil_ = kNever;
   ringing_.reset();
   ringingCandidates_.clear();
   for (const Op op : std::exchange(ops_, {})) host_.opOwned(op, identity_.handle, false);
@@ -71,9 +81,9 @@ void Connection::finish(std::string_view reason) {
   tellClosed(reason);
 }
 
-void Connection::tellClosed(std::string_view reason) {
+void Connection::tellClosed(const char* reason) {
   if (std::exchange(closedTold_, true)) return;
-  outbox_.add(OutputType::ConnectionClosed, identity_.handle).text = closeReason_.empty() ? reason : closeReason_;
+  outbox_.add(OutputType::ConnectionClosed, identity_.handle).text = closeReason_ == nullptr ? reason : closeReason_;
 }
 
 Output& Connection::command(OutputType type) {
@@ -119,7 +129,8 @@ void Connection::start(Millis now) {
   createLink();
   channel_ = outbox_.nextChannel();
   host_.channelOwned(channel_, identity_.handle, true);
-  // One in-band channel, as PeerJS expects it; a call's is called "undefined" there. Always ordered: that is never wrong.
+  // One in-band channel, as PeerJS expects it; a call's is called "undefined" there. Always ordered: that is never
+  // wrong.
   Output& out = outbox_.add(OutputType::ChannelCreate);
   out.link = link_;
   out.channel = channel_;
@@ -133,14 +144,12 @@ void Connection::start(Millis now) {
 void Connection::answer(Millis now) {
   now_ = now;
   if (!ringing_ || !enter(Trigger::Answer, "answered")) return;
-  SignalMessage offer = std::move(*ringing_);
-  ringing_.reset();
+  const std::unique_ptr<SignalMessage> offer = std::move(ringing_);
   negotiationDeadline_ = now + config_.negotiationTimeout;
   createLink();
-  negotiation_.remoteOffer(std::move(*offer.description), offer.native ? offer.native->negotiation : 0, *this, now);
-  for (CandidateInit& candidate : std::exchange(ringingCandidates_, {})) {
-    negotiation_.remoteCandidate(std::move(candidate), *this);
-  }
+  negotiation_.remoteOffer(std::move(*offer->description), offer->native ? offer->native->negotiation : 0, *this, now);
+  for (CandidateInit& candidate : ringingCandidates_) negotiation_.remoteCandidate(candidate, *this);
+  ringingCandidates_.clear();
 }
 
 void Connection::close(Millis now) {
@@ -149,16 +158,13 @@ void Connection::close(Millis now) {
   const bool canShake = framing_ && framing_->attached() && channelOpen_;
   if (!canShake) {
     sayBye(phase_ == Phase::Ringing ? "rejected" : "closed", now);
-    if (phase_ == Phase::Open || phase_ == Phase::Recovering) {
+    if (isUp()) {
       enter(Trigger::LocalClose, "closed by this side");
       enter(Trigger::Done, "closed by this side");
     } else {
       enter(Trigger::LocalClose, "closed by this side");
     }
-    if (framing_) {
-      framing_->abort("the connection was closed");
-      settle(now);
-    }
+    abortFraming("the connection was closed", now);
     finish("closed by this side");
     return;
   }
@@ -181,8 +187,7 @@ void Connection::destroy(bool farewell, Millis now) {
 
 // -- signaling -----------------------------------------------------------------------------------------
 
-SignalMessage Connection::blank(MessageType type) const {
-  SignalMessage message;
+void Connection::address(SignalMessage& message, MessageType type) const {
   message.type = type;
   message.dst = identity_.peer;
   message.connectionId = identity_.id;
@@ -193,92 +198,79 @@ SignalMessage Connection::blank(MessageType type) const {
     message.native->version = kProtocolVersion;
     message.native->link = 1;
   }
-  return message;
 }
 
-void Connection::peerSpeaks(const std::optional<NativeTag>& tag) {
-  if (protocol_) return;
-  const bool native = tag && tag->version >= kProtocolVersion && config_.protocol != ProtocolChoice::PeerJs;
-  protocol_ = native ? Protocol::Native : Protocol::PeerJs;
-  negotiation_.setBatching(native);
-  if (native) framing_ = std::make_unique<Framing>(framingConfig_);
+bool Connection::peerAnswered(const std::optional<NativeTag>& tag, Millis now) {
+  answered_ = true;
+  if (!protocol_) {
+    const bool native = tag && tag->version >= kProtocolVersion && config_.protocol != ProtocolChoice::PeerJs;
+    protocol_ = native ? Protocol::Native : Protocol::PeerJs;
+    negotiation_.setBatching(native);
+    if (native) framing_ = std::make_unique<Framing>(framingConfig_);
+  }
+  if (protocol_ == Protocol::PeerJs && config_.protocol == ProtocolChoice::Native) {
+    fail(ErrorCode::IncompatiblePeer, "peer \"%\" does not speak the native protocol", "incompatible-peer", now);
+    return false;
+  }
+  return true;
 }
 
-void Connection::remoteMessage(SignalMessage message, Millis now) {
+void Connection::remoteMessage(SignalMessage& message, Millis now) {
   now_ = now;
   if (phase_ == Phase::Closed) return;
   switch (message.type) {
     case MessageType::Offer: {
       const bool first = !answered_;
-      if (first) {
-        answered_ = true;
-        peerSpeaks(message.native);
-        if (protocol_ == Protocol::PeerJs && config_.protocol == ProtocolChoice::Native) {
-          fail({ErrorCode::IncompatiblePeer, "peer \"" + identity_.peer + "\" does not speak the native protocol"},
-               "incompatible-peer", now);
-          return;
-        }
-        if (phase_ == Phase::Ringing) {
-          ringing_ = std::move(message);
-          return;
-        }
-        negotiationDeadline_ = now + config_.negotiationTimeout;
-        createLink();
-      } else if (phase_ == Phase::Ringing) {
-        ringing_ = std::move(message);  // a newer offer of the same call
+      if (first && !peerAnswered(message.native, now)) return;
+      if (phase_ == Phase::Ringing) {
+        ringing_ = std::make_unique<SignalMessage>(std::move(message));  // the newest offer of the call
         return;
       }
-      negotiation_.remoteOffer(std::move(*message.description), message.native ? message.native->negotiation : 0, *this, now);
+      if (first) {
+        negotiationDeadline_ = now + config_.negotiationTimeout;
+        createLink();
+      }
+      negotiation_.remoteOffer(std::move(*message.description), message.native ? message.native->negotiation : 0, *this,
+                               now);
       return;
     }
     case MessageType::Answer: {
       if (phase_ == Phase::Ringing) return;
       if (!answered_) {
-        answered_ = true;
-        peerSpeaks(message.native);
-        if (protocol_ == Protocol::PeerJs && config_.protocol == ProtocolChoice::Native) {
-          fail({ErrorCode::IncompatiblePeer, "peer \"" + identity_.peer + "\" does not speak the native protocol"},
-               "incompatible-peer", now);
-          return;
-        }
+        if (!peerAnswered(message.native, now)) return;
         negotiationDeadline_ = now + config_.negotiationTimeout;
       }
-      std::optional<std::uint32_t> counted;
-      if (message.native) counted = message.native->negotiation;
-      negotiation_.remoteAnswer(std::move(*message.description), counted, *this, now);
+      const bool counted = message.native.has_value();
+      negotiation_.remoteAnswer(std::move(*message.description), counted, counted ? message.native->negotiation : 0,
+                                *this, now);
       return;
     }
     case MessageType::Candidate: {
       if (message.native && message.native->bye) {
-        peerClosed(*message.native->bye, now);
+        peerClosed(*message.native->bye == "rejected", now);
         return;
       }
       for (CandidateInit& candidate : message.candidates) {
         if (phase_ == Phase::Ringing) {
           if (ringingCandidates_.size() < kMaxRingingCandidates) ringingCandidates_.push_back(std::move(candidate));
         } else {
-          negotiation_.remoteCandidate(std::move(candidate), *this);
+          negotiation_.remoteCandidate(candidate, *this);
         }
       }
       return;
     }
-    default: return;
+    default:
+      return;
   }
 }
 
 /// The other side said through signaling that it is over; nothing more comes through the channel.
-void Connection::peerClosed(std::string_view reason, Millis now) {
+void Connection::peerClosed(bool rejected, Millis now) {
   if (phase_ == Phase::Closing || phase_ == Phase::Closed) return;
-  if (reason == "rejected") {
-    outbox_.error(OutputType::ConnectionError, identity_.handle,
-                  {ErrorCode::Rejected, "peer \"" + identity_.peer + "\" did not take the connection"});
-  }
-  const std::string why = reason == "rejected" ? "rejected" : "closed by the other side";
+  if (rejected) complain(ErrorCode::Rejected, "peer \"%\" did not take the connection");
+  const char* why = rejected ? "rejected" : "closed by the other side";
   enter(Trigger::PeerClose, why);
-  if (framing_) {
-    framing_->abort(why);
-    settle(now);
-  }
+  abortFraming(why, now);
   if (phase_ == Phase::Closing) enter(Trigger::Done, why);
   finish(why);
 }
@@ -287,15 +279,15 @@ void Connection::peerUnavailable(Millis now) {
   now_ = now;
   // A peer whose channel is up is there, whatever the server knows. One that we wait for is not.
   if (awaitsAnswer() || phase_ == Phase::Recovering) {
-    fail({ErrorCode::PeerUnavailable, "Could not connect to peer " + identity_.peer}, "peer-unavailable", now);
+    fail(ErrorCode::PeerUnavailable, "Could not connect to peer %", "peer-unavailable", now);
   }
 }
 
 void Connection::signalExpired(Millis now) {
   now_ = now;
   if (phase_ == Phase::Negotiating || phase_ == Phase::Ringing) {
-    fail({ErrorCode::SignalExpired, "the signaling server stayed away too long to reach peer \"" + identity_.peer + "\""},
-         "signal-expired", now);
+    fail(ErrorCode::SignalExpired, "the signaling server stayed away too long to reach peer \"%\"", "signal-expired",
+         now);
   }
 }
 
@@ -307,24 +299,23 @@ void Connection::signalingOpened(Millis now) {
   }
 }
 
-void Connection::sayBye(std::string_view why, Millis now) {
+void Connection::sayBye(const char* why, Millis now) {
   if (!answered_ && !identity_.outgoing) return;
-  SignalMessage message = blank(MessageType::Candidate);
+  SignalMessage message;
+  address(message, MessageType::Candidate);
   if (!message.native) return;  // PeerJS has no word for it
-  message.native->bye = std::string(why);
+  message.native->bye = why;
   CandidateInit end;
   end.hasMid = true;
   end.sdpMid = "0";
   end.hasLineIndex = true;
   message.candidates.push_back(std::move(end));
-  host_.sendSignal(*this, std::move(message), now);
+  host_.sendSignal(*this, message, now);
 }
 
 // -- Negotiation::Sink ---------------------------------------------------------------------------------
 
-Op Connection::setLocalDescription() {
-  return command(OutputType::SetLocalDescription).op;
-}
+Op Connection::setLocalDescription() { return command(OutputType::SetLocalDescription).op; }
 
 Op Connection::setRemoteDescription(const Description& description) {
   Output& out = command(OutputType::SetRemoteDescription);
@@ -333,9 +324,7 @@ Op Connection::setRemoteDescription(const Description& description) {
   return out.op;
 }
 
-Op Connection::readLocalDescription() {
-  return command(OutputType::ReadLocalDescription).op;
-}
+Op Connection::readLocalDescription() { return command(OutputType::ReadLocalDescription).op; }
 
 void Connection::addCandidate(const CandidateInit& candidate) {
   Output& out = command(OutputType::AddCandidate);
@@ -343,9 +332,10 @@ void Connection::addCandidate(const CandidateInit& candidate) {
   candidateOps_.push_back(out.op);
 }
 
-void Connection::sendDescription(Description description, std::uint32_t negotiation) {
+void Connection::sendDescription(Description&& description, std::uint32_t negotiation) {
   const bool offer = description.type == SdpType::Offer;
-  SignalMessage message = blank(offer ? MessageType::Offer : MessageType::Answer);
+  SignalMessage message;
+  address(message, offer ? MessageType::Offer : MessageType::Answer);
   message.description = std::move(description);
   if (message.native) message.native->negotiation = negotiation;
   if (offer) {
@@ -356,55 +346,60 @@ void Connection::sendDescription(Description description, std::uint32_t negotiat
       message.serialization = identity_.serialization;
     }
   }
-  host_.sendSignal(*this, std::move(message), now_);
+  host_.sendSignal(*this, message, now_);
 }
 
-void Connection::sendCandidates(std::vector<CandidateInit> candidates) {
-  SignalMessage message = blank(MessageType::Candidate);
+void Connection::sendCandidates(std::vector<CandidateInit>&& candidates) {
+  SignalMessage message;
+  address(message, MessageType::Candidate);
   message.candidates = std::move(candidates);
-  host_.sendSignal(*this, std::move(message), now_);
+  host_.sendSignal(*this, message, now_);
 }
 
 void Connection::negotiated() {
   if (identity_.kind == ConnectionKind::Media && enter(Trigger::Up, "answered")) {
     outbox_.add(OutputType::ConnectionOpened, identity_.handle).protocol = protocol_.value_or(Protocol::PeerJs);
-    if (everConnected_) negotiationDeadline_.reset();
+    if (everConnected_) negotiationDeadline_ = kNever;
   }
 }
 
-void Connection::failed(const Error& error) {
+void Connection::failed(ErrorCode code, const char* text, const std::string& why) {
   // Once open, a renegotiation that fails leaves what was agreed before in place.
-  if (phase_ == Phase::Open || phase_ == Phase::Recovering) {
-    outbox_.error(OutputType::ConnectionError, identity_.handle, error);
+  if (isUp()) {
+    complain(code, text, &why);
   } else {
-    fail(error, "negotiation-failed", now_);
+    fail(code, text, "negotiation-failed", now_, &why);
   }
 }
 
-void Connection::warn(const Error& error) { outbox_.error(OutputType::Warning, 0, error); }
+void Connection::warn(ErrorCode code, const char* text) {
+  outbox_.error(OutputType::Warning, 0, code, text, identity_.peer);
+}
 
 // -- the browser ---------------------------------------------------------------------------------------
 
-bool Connection::opDone(Op op, const std::optional<Description>& description, Millis now) {
+void Connection::opDone(Input& in, Millis now) {
   now_ = now;
-  retireOp(op);
-  if (std::erase(candidateOps_, op) > 0) return true;
-  return negotiation_.opDone(op, description, *this, now);
+  retireOp(in.op);
+  if (std::erase(candidateOps_, in.op) > 0) return;
+  Description description{in.sdpType, std::move(in.text)};
+  negotiation_.opDone(in.op, in.hasText ? &description : nullptr, *this, now);
 }
 
-bool Connection::opFailed(Op op, const std::string& why, Millis now) {
+void Connection::opFailed(Op op, const std::string& why, Millis now) {
   now_ = now;
   retireOp(op);
   if (std::erase(candidateOps_, op) > 0) {
-    warn({ErrorCode::BadSignal, "the browser refused a candidate of peer \"" + identity_.peer + "\": " + why});
-    return true;
+    outbox_.error(OutputType::Warning, 0, ErrorCode::BadSignal,
+                  "the browser refused a candidate of peer \"%\": ", identity_.peer, &why);
+    return;
   }
-  return negotiation_.opFailed(op, why, *this, now);
+  negotiation_.opFailed(op, why, *this, now);
 }
 
-void Connection::localCandidate(CandidateInit candidate, Millis now) {
+void Connection::localCandidate(CandidateInit& candidate, Millis now) {
   now_ = now;
-  negotiation_.localCandidate(std::move(candidate), *this, now);
+  negotiation_.localCandidate(candidate, *this, now);
 }
 
 void Connection::gatheringComplete(Millis now) {
@@ -418,8 +413,7 @@ void Connection::negotiationNeeded(Millis now) {
   // OFFER makes a PeerJS peer throw the connection away.
   if (!answered_ || phase_ == Phase::Ringing || phase_ == Phase::Closing || phase_ == Phase::Closed) return;
   if (protocol_ != Protocol::Native) {
-    warn({ErrorCode::IncompatiblePeer,
-          "peer \"" + identity_.peer + "\" uses PeerJS, which cannot change a connection once it is made"});
+    warn(ErrorCode::IncompatiblePeer, "peer \"%\" uses PeerJS, which cannot change a connection once it is made");
     return;
   }
   negotiation_.browserNeeds(*this, now);
@@ -430,34 +424,27 @@ void Connection::linkStateChanged(LinkState state, Millis now) {
   switch (state) {
     case LinkState::Connected:
       everConnected_ = true;
-      if (identity_.kind == ConnectionKind::Media && phase_ == Phase::Open) negotiationDeadline_.reset();
+      if (identity_.kind == ConnectionKind::Media && phase_ == Phase::Open) negotiationDeadline_ = kNever;
       pathUp("the path is back");
       return;
     case LinkState::Disconnected:
       pathDown("the path does not answer", now);
       return;
     case LinkState::Failed:
-      if (phase_ == Phase::Open || phase_ == Phase::Recovering) {
-        if (!everConnected_) {
-          fail({ErrorCode::NegotiationFailed, "no path to peer \"" + identity_.peer +
-                                                  "\" was found: a TURN server would relay where no direct one exists"},
-               "negotiation-failed", now);
-          return;
-        }
-        pathDown("the path failed", now);
-        return;
-      }
-      if (phase_ == Phase::Negotiating) {
-        fail({ErrorCode::NegotiationFailed, "no path to peer \"" + identity_.peer +
-                                                "\" was found: a TURN server would relay where no direct one exists"},
+      if (phase_ == Phase::Negotiating || (isUp() && !everConnected_)) {
+        fail(ErrorCode::NegotiationFailed,
+             "no path to peer \"%\" was found: a TURN server would relay where no direct one exists",
              "negotiation-failed", now);
+      } else if (isUp()) {
+        pathDown("the path failed", now);
       } else if (phase_ == Phase::Closing && enter(Trigger::Done, "closed")) {
         finish("closed");
       }
       return;
     case LinkState::Closed:
     case LinkState::New:
-    case LinkState::Connecting: return;
+    case LinkState::Connecting:
+      return;
   }
 }
 
@@ -482,13 +469,12 @@ void Connection::channelOpened(ChannelHandle channel, std::size_t maxMessageSize
 
 void Connection::openChannel(Millis now) {
   if (identity_.kind == ConnectionKind::Data && protocol_ == Protocol::PeerJs) {
-    fail({ErrorCode::IncompatiblePeer,
-          "peer \"" + identity_.peer + "\" uses PeerJS; data connections to PeerJS peers are not supported yet"},
+    fail(ErrorCode::IncompatiblePeer, "peer \"%\" uses PeerJS; data connections to PeerJS peers are not supported yet",
          "incompatible-peer", now);
     return;
   }
   everConnected_ = true;
-  if (identity_.kind == ConnectionKind::Data) negotiationDeadline_.reset();
+  if (identity_.kind == ConnectionKind::Data) negotiationDeadline_ = kNever;
   if (framing_) {
     Output& out = outbox_.add(OutputType::ChannelBind, identity_.handle);
     out.channel = channel_;
@@ -515,20 +501,21 @@ void Connection::channelClosed(ChannelHandle channel, Millis now) {
     case Phase::Open:
     case Phase::Recovering:
       // Only the other side closes a channel without our CLOSE: its page is gone, or its RTCPeerConnection.
-      peerClosed("closed", now);
+      peerClosed(false, now);
       return;
     case Phase::Negotiating:
-      fail({ErrorCode::NegotiationFailed, "the channel to peer \"" + identity_.peer + "\" closed before it opened"},
-           "negotiation-failed", now);
+      fail(ErrorCode::NegotiationFailed, "the channel to peer \"%\" closed before it opened", "negotiation-failed",
+           now);
       return;
     case Phase::Ringing:
-    case Phase::Closed: return;
+    case Phase::Closed:
+      return;
   }
 }
 
 // -- recovery ------------------------------------------------------------------------------------------
 
-void Connection::pathDown(std::string_view reason, Millis now) {
+void Connection::pathDown(const char* reason, Millis now) {
   if (enter(Trigger::PathDown, reason)) {
     budgetUntil_ = now + config_.recoveryBudget;
     restartPause_ = config_.restartDelay;
@@ -536,14 +523,13 @@ void Connection::pathDown(std::string_view reason, Millis now) {
   if (phase_ == Phase::Recovering) tryRestart(now);
 }
 
-void Connection::pathUp(std::string_view reason) {
+void Connection::pathUp(const char* reason) {
   if (!enter(Trigger::PathUp, reason)) return;
-  budgetUntil_.reset();
-  restartAt_.reset();
+  budgetUntil_ = restartAt_ = kNever;
 }
 
 void Connection::tryRestart(Millis now) {
-  if (restartAt_ && now < *restartAt_) return;
+  if (restartAt_ != kNever && now < restartAt_) return;
   restartAt_ = now + restartPause_;
   restartPause_ = std::min(restartPause_ * 2, config_.restartMaxDelay);
   // A PeerJS peer answers a second OFFER by throwing the connection away: there the browser's own ICE has to do.
@@ -555,25 +541,19 @@ void Connection::networkChanged(NetworkChange change, Millis now) {
   now_ = now;
   if (change == NetworkChange::Offline || phase_ != Phase::Recovering) return;
   restartPause_ = config_.restartDelay;
-  restartAt_.reset();
+  restartAt_ = kNever;
   tryRestart(now);
 }
 
 // -- the clock -----------------------------------------------------------------------------------------
 
-std::optional<Millis> Connection::deadline() const {
-  std::optional<Millis> next;
-  const auto consider = [&next](const std::optional<Millis>& at) {
-    if (at && (!next || *at < *next)) next = at;
-  };
-  if (phase_ == Phase::Closed) return next;
-  consider(negotiation_.deadline());
-  consider(negotiationDeadline_);
-  consider(budgetUntil_);
-  consider(lingerUntil_);
-  if (phase_ == Phase::Recovering) consider(restartAt_);
-  if (framing_) consider(framing_->deadline());
-  return next;
+Millis Connection::deadline() const {
+  if (phase_ == Phase::Closed) return kNever;
+  Millis next = std::min(negotiation_.deadline(), negotiationDeadline_);
+  next = std::min(next, budgetUntil_);
+  next = std::min(next, lingerUntil_);
+  if (phase_ == Phase::Recovering) next = std::min(next, restartAt_);
+  return framing_ ? std::min(next, framing_->deadline()) : next;
 }
 
 void Connection::timeout(Millis now) {
@@ -581,23 +561,22 @@ void Connection::timeout(Millis now) {
   if (phase_ == Phase::Closed) return;
   if (framing_) framing_->timeout(now);
   negotiation_.timeout(*this, now);
-  if (lingerUntil_ && now >= *lingerUntil_) {
-    lingerUntil_.reset();
+  if (now >= lingerUntil_) {
+    lingerUntil_ = kNever;
     if (enter(Trigger::Done, "closed")) finish("closed");
     return;
   }
-  if (negotiationDeadline_ && now >= *negotiationDeadline_) {
-    negotiationDeadline_.reset();
-    fail({ErrorCode::Timeout, "peer \"" + identity_.peer + "\" could not be reached in time"}, "timeout", now);
+  if (now >= negotiationDeadline_) {
+    negotiationDeadline_ = kNever;
+    fail(ErrorCode::Timeout, "peer \"%\" could not be reached in time", "timeout", now);
     return;
   }
-  if (budgetUntil_ && now >= *budgetUntil_) {
-    budgetUntil_.reset();
-    fail({ErrorCode::ConnectionLost, "the path to peer \"" + identity_.peer + "\" broke and did not come back"},
-         "connection-lost", now);
+  if (now >= budgetUntil_) {
+    budgetUntil_ = kNever;
+    fail(ErrorCode::ConnectionLost, "the path to peer \"%\" broke and did not come back", "connection-lost", now);
     return;
   }
-  if (phase_ == Phase::Recovering && restartAt_ && now >= *restartAt_) tryRestart(now);
+  if (phase_ == Phase::Recovering && now >= restartAt_) tryRestart(now);
 }
 
 bool Connection::canCarrySignals() const {
@@ -618,10 +597,18 @@ void Connection::report(Millis now) {
     using Kind = FramingEvent::Kind;
     const ConnectionHandle self = identity_.handle;
     switch (event->kind) {
-      case Kind::Room: outbox_.add(OutputType::Room, self); break;
-      case Kind::Delivered: outbox_.add(OutputType::Delivered, self).marker = event->marker; break;
-      case Kind::Signal: host_.signalArrived(*this, std::move(event->text), now); break;
-      case Kind::PeerHello: pathUp("the other side speaks"); break;
+      case Kind::Room:
+        outbox_.add(OutputType::Room, self);
+        break;
+      case Kind::Delivered:
+        outbox_.add(OutputType::Delivered, self).marker = event->marker;
+        break;
+      case Kind::Signal:
+        host_.signalArrived(*this, std::move(event->text));
+        break;
+      case Kind::PeerHello:
+        pathUp("the other side speaks");
+        break;
       case Kind::PeerClosing:
         if (enter(Trigger::PeerClose, "closed by the other side")) {
           // CLOSED goes out; then the one who closes ends the link. Not for ever, should it be gone.
@@ -636,9 +623,8 @@ void Connection::report(Millis now) {
         }
         break;
       case Kind::Violation:
-        fail({ErrorCode::ProtocolViolation,
-              "peer \"" + identity_.peer + "\" sent bytes that the protocol forbids: " + event->text},
-             "protocol-violation", now);
+        fail(ErrorCode::ProtocolViolation, "peer \"%\" sent bytes that the protocol forbids: ", "protocol-violation",
+             now, &event->text);
         return;
       case Kind::TransferOffered: {
         Output& out = outbox_.add(OutputType::TransferOffered, self);
@@ -669,9 +655,12 @@ void Connection::report(Millis now) {
         out.length = event->size.value_or(0);
         break;
       }
-      case Kind::TransferEnded: outbox_.add(OutputType::TransferEnded, self).transfer = event->transfer; break;
+      case Kind::TransferEnded:
+        outbox_.add(OutputType::TransferEnded, self).transfer = event->transfer;
+        break;
       case Kind::Pong:
-      case Kind::TransferWritable: break;
+      case Kind::TransferWritable:
+        break;
     }
   }
 }

@@ -1,14 +1,13 @@
 // One DataConnection or MediaConnection: its phase, its RTCPeerConnection, its frames.
 //
-// Who calls: Endpoint, which finds the connection an input belongs to and afterwards calls settle(). What leaves goes to
-// the Outbox; signaling messages go to the endpoint through Host, which knows the ways to the other peer.
+// Who calls: Endpoint, which finds the connection an input belongs to and afterwards calls settle(). What leaves goes
+// to the Outbox; signaling messages go to the endpoint through Host, which knows the ways to the other peer.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/outbox.hpp"
@@ -23,10 +22,10 @@ namespace peerbridge {
 class Connection final : private Negotiation::Sink {
  public:
   struct Host {
-    /// Hands `message` to whichever way leads to its dst; queues it while there is none.
-    virtual void sendSignal(const Connection& from, SignalMessage message, Millis now) = 0;
+    /// Hands `message` to whichever way leads to its dst; queues it while there is none. It may be moved from.
+    virtual void sendSignal(const Connection& from, SignalMessage& message, Millis now) = 0;
     /// A signaling message came through this connection.
-    virtual void signalArrived(const Connection& through, std::string text, Millis now) = 0;
+    virtual void signalArrived(const Connection& through, std::string&& text) = 0;
     /// The connection uses this link or channel from now on, or no longer (`mine` false).
     virtual void linkOwned(LinkHandle link, ConnectionHandle connection, bool mine) = 0;
     virtual void channelOwned(ChannelHandle channel, ConnectionHandle connection, bool mine) = 0;
@@ -47,9 +46,17 @@ class Connection final : private Negotiation::Sink {
     std::optional<std::string> metadata;
     std::string serialization;
     bool reliable = false;
+
+    // Defined once, as everywhere where a struct holds several strings.
+    Identity();
+    Identity(Identity&&) noexcept;
+    ~Identity();
   };
 
-  Connection(Identity identity, const Config& config, const FramingConfig& framing, Outbox& outbox, Host& host);
+  Connection(Identity&& identity, const Config& config, const FramingConfig& framing, Outbox& outbox, Host& host);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
 
   // -- the application -------------------------------------------------------------------------------
   void start(Millis now);  ///< outgoing: make the offer
@@ -59,7 +66,8 @@ class Connection final : private Negotiation::Sink {
   void destroy(bool farewell, Millis now);
 
   // -- signaling -------------------------------------------------------------------------------------
-  void remoteMessage(SignalMessage message, Millis now);
+  /// What `message` holds may be moved from, as with the inputs below.
+  void remoteMessage(SignalMessage& message, Millis now);
   /// The server says that the other peer is not there.
   void peerUnavailable(Millis now);
   /// A message of this connection waited too long for the server.
@@ -68,9 +76,9 @@ class Connection final : private Negotiation::Sink {
   void signalingOpened(Millis now);
 
   // -- the browser -----------------------------------------------------------------------------------
-  bool opDone(Op op, const std::optional<Description>& description, Millis now);
-  bool opFailed(Op op, const std::string& why, Millis now);
-  void localCandidate(CandidateInit candidate, Millis now);
+  void opDone(Input& in, Millis now);
+  void opFailed(Op op, const std::string& why, Millis now);
+  void localCandidate(CandidateInit& candidate, Millis now);
   void gatheringComplete(Millis now);
   void negotiationNeeded(Millis now);
   void linkStateChanged(LinkState state, Millis now);
@@ -80,7 +88,7 @@ class Connection final : private Negotiation::Sink {
   void networkChanged(NetworkChange change, Millis now);
 
   // -- the clock -------------------------------------------------------------------------------------
-  [[nodiscard]] std::optional<Millis> deadline() const;
+  [[nodiscard]] Millis deadline() const;
   void timeout(Millis now);
   /// After every call: report(), and a Transmit when frames want to leave.
   void settle(Millis now);
@@ -89,6 +97,8 @@ class Connection final : private Negotiation::Sink {
 
   [[nodiscard]] Phase phase() const { return phase_; }
   [[nodiscard]] bool finished() const { return phase_ == Phase::Closed; }
+  /// It was open once and is not closing.
+  [[nodiscard]] bool isUp() const { return phase_ == Phase::Open || phase_ == Phase::Recovering; }
   [[nodiscard]] const Identity& identity() const { return identity_; }
   [[nodiscard]] LinkHandle link() const { return link_; }
   [[nodiscard]] ChannelHandle channel() const { return channel_; }
@@ -106,29 +116,36 @@ class Connection final : private Negotiation::Sink {
   Op setRemoteDescription(const Description& description) override;
   Op readLocalDescription() override;
   void addCandidate(const CandidateInit& candidate) override;
-  void sendDescription(Description description, std::uint32_t negotiation) override;
-  void sendCandidates(std::vector<CandidateInit> candidates) override;
+  void sendDescription(Description&& description, std::uint32_t negotiation) override;
+  void sendCandidates(std::vector<CandidateInit>&& candidates) override;
   void negotiated() override;
-  void failed(const Error& error) override;
-  void warn(const Error& error) override;
+  void failed(ErrorCode code, const char* text, const std::string& why) override;
+  void warn(ErrorCode code, const char* text) override;
 
-  bool enter(Trigger trigger, std::string_view reason);
-  void fail(const Error& error, std::string_view reason, Millis now);
-  void finish(std::string_view reason);
-  void tellClosed(std::string_view reason);
+  /// Reasons are literals: the first of them is kept until the end.
+  bool enter(Trigger trigger, const char* reason);
+  /// An error event. A '%' in `text` stands for the other peer's id, `detail` is put behind it.
+  void complain(ErrorCode code, const char* text, const std::string* detail = nullptr);
+  /// complain(), and it is over.
+  void fail(ErrorCode code, const char* text, const char* reason, Millis now, const std::string* detail = nullptr);
+  /// Tells the framing layer that no channel will come any more.
+  void abortFraming(const char* reason, Millis now);
+  void finish(const char* reason);
+  void tellClosed(const char* reason);
   /// A command for the link that ends in a promise; carries a new op.
   Output& command(OutputType type);
   void retireOp(Op op);
   void createLink();
   void dropLink();
-  void peerSpeaks(const std::optional<NativeTag>& tag);
+  /// The first description of the other side came. False when its protocol is not what was asked for: it is over then.
+  [[nodiscard]] bool peerAnswered(const std::optional<NativeTag>& tag, Millis now);
   void openChannel(Millis now);
-  void pathDown(std::string_view reason, Millis now);
-  void pathUp(std::string_view reason);
+  void pathDown(const char* reason, Millis now);
+  void pathUp(const char* reason);
   void tryRestart(Millis now);
-  void sayBye(std::string_view why, Millis now);
-  void peerClosed(std::string_view reason, Millis now);
-  [[nodiscard]] SignalMessage blank(MessageType type) const;
+  void sayBye(const char* why, Millis now);
+  void peerClosed(bool rejected, Millis now);
+  void address(SignalMessage& message, MessageType type) const;
 
   Identity identity_;
   const Config& config_;
@@ -145,20 +162,20 @@ class Connection final : private Negotiation::Sink {
   ChannelHandle channel_ = 0;
   bool channelOpen_ = false;
   std::size_t maxMessageSize_ = 65'536;
-  bool answered_ = false;         ///< the other side's first description is known
-  bool everConnected_ = false;    ///< the link was connected once
-  bool closedTold_ = false;       ///< ConnectionClosed went out
-  std::string closeReason_;
+  bool answered_ = false;       ///< the other side's first description is known
+  bool everConnected_ = false;  ///< the link was connected once
+  bool closedTold_ = false;     ///< ConnectionClosed went out
+  const char* closeReason_ = nullptr;
   std::vector<Op> ops_;           ///< under way in the browser
   std::vector<Op> candidateOps_;  ///< those of them whose failure is only a warning
 
-  std::optional<SignalMessage> ringing_;  ///< the OFFER of a call that was not answered yet
+  std::unique_ptr<SignalMessage> ringing_;  ///< the OFFER of a call that was not answered yet
   std::vector<CandidateInit> ringingCandidates_;
 
-  std::optional<Millis> negotiationDeadline_;
-  std::optional<Millis> restartAt_;
-  std::optional<Millis> budgetUntil_;
-  std::optional<Millis> lingerUntil_;
+  Millis negotiationDeadline_ = kNever;
+  Millis restartAt_ = kNever;
+  Millis budgetUntil_ = kNever;
+  Millis lingerUntil_ = kNever;
   Millis restartPause_ = 0;
   Millis now_ = 0;  ///< of the call under way, for the Sink methods
 };

@@ -26,47 +26,42 @@ void Negotiation::need(Sink& sink, Millis now) {
 }
 
 void Negotiation::browserNeeds(Sink& sink, Millis now) {
-  // While an offer is outstanding the browser checks again, and fires again, once it is stable. While an answer is being
-  // set the event may already belong to the stable state that follows.
+  // While an offer is outstanding the browser checks again, and fires again, once it is stable. While an answer is
+  // being set the event may already belong to the stable state that follows.
   const bool settingAnswer = busy_ == Busy::SettingLocalAnswer || busy_ == Busy::SettingRemoteAnswer;
   const bool stable = signaling_ == Signaling::Stable && (busy_ == Busy::None || busy_ == Busy::Reading);
   if (stable || settingAnswer) need(sink, now);
 }
 
-void Negotiation::remoteOffer(Description offer, std::uint32_t negotiation, Sink& sink, Millis now) {
+void Negotiation::remoteOffer(Description&& offer, std::uint32_t negotiation, Sink& sink, Millis now) {
   // Only the newest offer of the other side counts: it describes everything the older one did.
-  pendingOffer_ = Remote{std::move(offer), negotiation, true};
+  pendingOffer_ = {std::move(offer), negotiation, true, true};
   step(sink, now);
 }
 
-void Negotiation::remoteAnswer(Description answer, std::optional<std::uint32_t> negotiation, Sink& sink, Millis now) {
-  pendingAnswer_ = Remote{std::move(answer), negotiation.value_or(0), negotiation.has_value()};
+void Negotiation::remoteAnswer(Description&& answer, bool counted, std::uint32_t negotiation, Sink& sink, Millis now) {
+  pendingAnswer_ = {std::move(answer), negotiation, counted, true};
   step(sink, now);
 }
 
 void Negotiation::step(Sink& sink, Millis now) {
   while (busy_ == Busy::None) {
-    if (pendingAnswer_) {
-      Remote answer = std::move(*pendingAnswer_);
-      pendingAnswer_.reset();
+    if (std::exchange(pendingAnswer_.waits, false)) {
       // An answer to an offer that was withdrawn, or answered already, is stale: the browser would throw.
-      const bool stale = signaling_ != Signaling::HaveLocalOffer || hold_.has_value() ||
-                         (answer.counted && answer.negotiation != ownNegotiation_);
+      const bool stale = signaling_ != Signaling::HaveLocalOffer || holding_ ||
+                         (pendingAnswer_.counted && pendingAnswer_.negotiation != ownNegotiation_);
       if (stale) {
-        sink.warn({ErrorCode::BadSignal, "an ANSWER that no offer waits for was dropped"});
+        sink.warn(ErrorCode::BadSignal, "an ANSWER that no offer waits for was dropped");
         continue;
       }
-      applying_ = std::move(answer);
-      busy_ = Busy::SettingRemoteAnswer;
-      op_ = sink.setRemoteDescription(applying_.description);
+      apply(pendingAnswer_, Busy::SettingRemoteAnswer, sink);
       return;
     }
-    if (pendingOffer_) {
-      Remote offer = std::move(*pendingOffer_);
-      pendingOffer_.reset();
+    if (std::exchange(pendingOffer_.waits, false)) {
       if (signaling_ == Signaling::HaveLocalOffer && !polite_) {
-        // Glare: the impolite side goes on with its own offer, and the candidates of the other must not reach the browser.
-        for (std::string& ufrag : iceUfrags(offer.description.sdp)) {
+        // Glare: the impolite side goes on with its own offer, and the candidates of the other must not reach the
+        // browser.
+        for (std::string& ufrag : iceUfrags(pendingOffer_.description.sdp)) {
           if (!contains(ignoredUfrags_, ufrag) && !contains(remoteUfrags_, ufrag)) {
             if (ignoredUfrags_.size() >= kMaxIgnoredUfrags) ignoredUfrags_.erase(ignoredUfrags_.begin());
             ignoredUfrags_.push_back(std::move(ufrag));
@@ -76,10 +71,8 @@ void Negotiation::step(Sink& sink, Millis now) {
       }
       // setRemoteDescription rolls our own offer back (webrtc-pc §4.4.1.5); the browser fires negotiationneeded again
       // when it is stable. An offer that was not sent yet never existed.
-      hold_.reset();
-      applying_ = std::move(offer);
-      busy_ = Busy::SettingRemoteOffer;
-      op_ = sink.setRemoteDescription(applying_.description);
+      holding_ = false;
+      apply(pendingOffer_, Busy::SettingRemoteOffer, sink);
       return;
     }
     if (signaling_ == Signaling::HaveRemoteOffer) {
@@ -88,14 +81,14 @@ void Negotiation::step(Sink& sink, Millis now) {
       op_ = sink.setLocalDescription();
       return;
     }
-    if (needed_ && signaling_ == Signaling::Stable && !hold_) {
+    if (needed_ && signaling_ == Signaling::Stable && !holding_) {
       needed_ = false;
       busy_ = Busy::SettingLocalOffer;
       gathered_ = false;
       op_ = sink.setLocalDescription();
       return;
     }
-    if (hold_ && (gathered_ || now >= holdUntil_)) {
+    if (holding_ && (gathered_ || now >= holdUntil_)) {
       busy_ = Busy::Reading;
       op_ = sink.readLocalDescription();
       return;
@@ -104,22 +97,31 @@ void Negotiation::step(Sink& sink, Millis now) {
   }
 }
 
-void Negotiation::holdDescription(Description description, Millis now) {
-  hold_ = std::move(description);
+void Negotiation::apply(Remote& remote, Busy busy, Sink& sink) {
+  applying_ = std::move(remote);
+  busy_ = busy;
+  op_ = sink.setRemoteDescription(applying_.description);
+}
+
+void Negotiation::holdDescription(Description* description, Millis now) {
+  if (description == nullptr) return;
+  hold_ = std::move(*description);
+  holding_ = true;
   holdUntil_ = now + candidateBatch_;
 }
 
-bool Negotiation::opDone(Op op, const std::optional<Description>& description, Sink& sink, Millis now) {
-  if (op == 0 || op != op_) return false;
+void Negotiation::opDone(Op op, Description* description, Sink& sink, Millis now) {
+  if (op == 0 || op != op_) return;
   op_ = 0;
   const Busy done = std::exchange(busy_, Busy::None);
   switch (done) {
-    case Busy::None: break;
+    case Busy::None:
+      break;
     case Busy::SettingLocalOffer:
       signaling_ = Signaling::HaveLocalOffer;
       ++ownNegotiation_;
       // A polite side whose peer offered meanwhile rolls back in step(); sending this one would only cost a frame.
-      if (!(pendingOffer_ && polite_) && description) holdDescription(*description, now);
+      if (!(pendingOffer_.waits && polite_)) holdDescription(description, now);
       break;
     case Busy::SettingRemoteOffer:
       signaling_ = Signaling::HaveRemoteOffer;
@@ -129,7 +131,7 @@ bool Negotiation::opDone(Op op, const std::optional<Description>& description, S
       break;
     case Busy::SettingLocalAnswer:
       signaling_ = Signaling::Stable;
-      if (description) holdDescription(*description, now);
+      holdDescription(description, now);
       break;
     case Busy::SettingRemoteAnswer:
       signaling_ = Signaling::Stable;
@@ -138,69 +140,63 @@ bool Negotiation::opDone(Op op, const std::optional<Description>& description, S
       sink.negotiated();
       break;
     case Busy::Reading:
-      if (hold_) {
-        if (description) hold_ = *description;
+      if (holding_) {
+        if (description != nullptr) hold_ = std::move(*description);
         releaseHold(sink);
       }
       break;
   }
   step(sink, now);
-  return true;
 }
 
-bool Negotiation::opFailed(Op op, const std::string& why, Sink& sink, Millis now) {
-  if (op == 0 || op != op_) return false;
+void Negotiation::opFailed(Op op, const std::string& why, Sink& sink, Millis now) {
+  if (op == 0 || op != op_) return;
   op_ = 0;
   const Busy done = std::exchange(busy_, Busy::None);
   switch (done) {
-    case Busy::None: break;
+    case Busy::None:
+      break;
     case Busy::Reading:
       // The description as it was when it was set is still right, only without the later candidates.
-      if (hold_) releaseHold(sink);
+      if (holding_) releaseHold(sink);
       break;
     case Busy::SettingLocalOffer:
-      sink.failed({ErrorCode::WebRtc, "the browser could not make an offer: " + why});
-      return true;
+      return sink.failed(ErrorCode::WebRtc, "the browser could not make an offer: ", why);
     case Busy::SettingRemoteOffer:
-      sink.failed({ErrorCode::NegotiationFailed, "the browser refused the other side's offer: " + why});
-      return true;
+      return sink.failed(ErrorCode::NegotiationFailed, "the browser refused the other side's offer: ", why);
     case Busy::SettingLocalAnswer:
-      sink.failed({ErrorCode::WebRtc, "the browser could not make an answer: " + why});
-      return true;
+      return sink.failed(ErrorCode::WebRtc, "the browser could not make an answer: ", why);
     case Busy::SettingRemoteAnswer:
-      sink.failed({ErrorCode::NegotiationFailed, "the browser refused the other side's answer: " + why});
-      return true;
+      return sink.failed(ErrorCode::NegotiationFailed, "the browser refused the other side's answer: ", why);
   }
   step(sink, now);
-  return true;
 }
 
 void Negotiation::releaseHold(Sink& sink) {
-  Description description = std::move(*hold_);
-  hold_.reset();
+  holding_ = false;
   // What was gathered until now is inside the description.
   outgoing_.clear();
-  flushAt_.reset();
-  const bool answer = description.type == SdpType::Answer;
-  sink.sendDescription(std::move(description), answer ? remoteNegotiation_ : ownNegotiation_);
+  flushAt_ = kNever;
+  const bool answer = hold_.type == SdpType::Answer;
+  sink.sendDescription(std::move(hold_), answer ? remoteNegotiation_ : ownNegotiation_);
   if (answer) sink.negotiated();
 }
 
-void Negotiation::localCandidate(CandidateInit candidate, Sink& sink, Millis now) {
+void Negotiation::localCandidate(CandidateInit& candidate, Sink& sink, Millis now) {
   if (candidate.candidate.empty() && (!batching_ || outgoing_.empty())) return;  // worth a seat, not a frame of its own
   outgoing_.push_back(std::move(candidate));
   // Before its description a candidate means nothing to the other side.
-  if (hold_ || busy_ == Busy::SettingLocalOffer || busy_ == Busy::SettingLocalAnswer) return;
+  if (holding_ || busy_ == Busy::SettingLocalOffer || busy_ == Busy::SettingLocalAnswer) return;
   if (!batching_) {
     flushCandidates(sink);
-  } else if (!flushAt_) {
+  } else if (flushAt_ == kNever) {
     flushAt_ = now + candidateBatch_;
   }
 }
 
 void Negotiation::gatheringComplete(Sink& sink, Millis now) {
   gathered_ = true;
-  if (hold_) {
+  if (holding_) {
     step(sink, now);
   } else {
     flushCandidates(sink);
@@ -208,7 +204,7 @@ void Negotiation::gatheringComplete(Sink& sink, Millis now) {
 }
 
 void Negotiation::flushCandidates(Sink& sink) {
-  flushAt_.reset();
+  flushAt_ = kNever;
   if (outgoing_.empty()) return;
   std::vector<CandidateInit> batch = std::exchange(outgoing_, {});
   if (batching_) {
@@ -216,11 +212,14 @@ void Negotiation::flushCandidates(Sink& sink) {
     return;
   }
   for (CandidateInit& candidate : batch) {
-    if (!candidate.candidate.empty()) sink.sendCandidates({std::move(candidate)});
+    if (candidate.candidate.empty()) continue;
+    std::vector<CandidateInit> one;
+    one.push_back(std::move(candidate));
+    sink.sendCandidates(std::move(one));
   }
 }
 
-void Negotiation::remoteCandidate(CandidateInit candidate, Sink& sink) {
+void Negotiation::remoteCandidate(CandidateInit& candidate, Sink& sink) {
   if (candidate.hasUfrag && contains(ignoredUfrags_, candidate.usernameFragment)) return;
   if (std::find(seen_.begin(), seen_.end(), candidate) != seen_.end()) return;
   const bool usable = remoteSet_ && busy_ != Busy::SettingRemoteOffer && busy_ != Busy::SettingRemoteAnswer &&
@@ -229,14 +228,15 @@ void Negotiation::remoteCandidate(CandidateInit candidate, Sink& sink) {
     if (std::find(held_.begin(), held_.end(), candidate) != held_.end()) return;
     if (held_.size() >= kMaxHeldCandidates) {
       held_.erase(held_.begin());
-      sink.warn({ErrorCode::BadSignal, "more candidates without a description than any browser gathers; the oldest was dropped"});
+      sink.warn(ErrorCode::BadSignal,
+                "more candidates without a description than any browser gathers; the oldest was dropped");
     }
     held_.push_back(std::move(candidate));
     return;
   }
   if (seen_.size() >= kMaxSeenCandidates) seen_.erase(seen_.begin());
-  seen_.push_back(candidate);
   sink.addCandidate(candidate);
+  seen_.push_back(std::move(candidate));
 }
 
 void Negotiation::adoptRemote(const std::string& sdp) {
@@ -249,18 +249,16 @@ void Negotiation::adoptRemote(const std::string& sdp) {
 
 void Negotiation::offerHeldCandidates(Sink& sink) {
   std::vector<CandidateInit> waiting = std::exchange(held_, {});
-  for (CandidateInit& candidate : waiting) remoteCandidate(std::move(candidate), sink);
+  for (CandidateInit& candidate : waiting) remoteCandidate(candidate, sink);
 }
 
-std::optional<Millis> Negotiation::deadline() const {
-  std::optional<Millis> next = flushAt_;
-  if (hold_ && busy_ == Busy::None && (!next || holdUntil_ < *next)) next = holdUntil_;
-  return next;
+Millis Negotiation::deadline() const {
+  return holding_ && busy_ == Busy::None ? std::min(flushAt_, holdUntil_) : flushAt_;
 }
 
 void Negotiation::timeout(Sink& sink, Millis now) {
-  if (hold_ && busy_ == Busy::None && now >= holdUntil_) step(sink, now);
-  if (flushAt_ && now >= *flushAt_) flushCandidates(sink);
+  if (holding_ && busy_ == Busy::None && now >= holdUntil_) step(sink, now);
+  if (now >= flushAt_) flushCandidates(sink);
 }
 
 }  // namespace peerbridge

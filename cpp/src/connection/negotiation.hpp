@@ -1,11 +1,10 @@
 // Perfect negotiation of one RTCPeerConnection (webrtc-pc §10.7), with one browser operation under way at a time.
 //
-// Who calls: Connection. What it wants done leaves through Sink: commands for the browser, descriptions and candidates for
-// the other side. It knows nothing of channels, media, time-outs of the whole, or who carries the signals.
+// Who calls: Connection. What it wants done leaves through Sink: commands for the browser, descriptions and candidates
+// for the other side. It knows nothing of channels, media, time-outs of the whole, or who carries the signals.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,12 +21,13 @@ class Negotiation {
     virtual Op readLocalDescription() = 0;
     virtual void addCandidate(const CandidateInit& candidate) = 0;
     /// A description for the other side. `negotiation` counts our offers; an answer echoes the offer's.
-    virtual void sendDescription(Description description, std::uint32_t negotiation) = 0;
-    virtual void sendCandidates(std::vector<CandidateInit> candidates) = 0;
+    virtual void sendDescription(Description&& description, std::uint32_t negotiation) = 0;
+    virtual void sendCandidates(std::vector<CandidateInit>&& candidates) = 0;
     /// The answer is in place on both ends of this exchange, as far as this side can know.
     virtual void negotiated() = 0;
-    virtual void failed(const Error& error) = 0;
-    virtual void warn(const Error& error) = 0;
+    /// `text` ends where `why` begins.
+    virtual void failed(ErrorCode code, const char* text, const std::string& why) = 0;
+    virtual void warn(ErrorCode code, const char* text) = 0;
 
    protected:
     ~Sink() = default;
@@ -41,40 +41,46 @@ class Negotiation {
   void need(Sink& sink, Millis now);
   /// The browser fired negotiationneeded. Ignored where the browser is bound to fire again (webrtc-pc §4.7.3).
   void browserNeeds(Sink& sink, Millis now);
-  void remoteOffer(Description offer, std::uint32_t negotiation, Sink& sink, Millis now);
-  /// `negotiation` absent: the other side does not count (PeerJS).
-  void remoteAnswer(Description answer, std::optional<std::uint32_t> negotiation, Sink& sink, Millis now);
-  void remoteCandidate(CandidateInit candidate, Sink& sink);
-  void localCandidate(CandidateInit candidate, Sink& sink, Millis now);
+  void remoteOffer(Description&& offer, std::uint32_t negotiation, Sink& sink, Millis now);
+  /// `counted` false: the other side does not count (PeerJS).
+  void remoteAnswer(Description&& answer, bool counted, std::uint32_t negotiation, Sink& sink, Millis now);
+  void remoteCandidate(CandidateInit& candidate, Sink& sink);
+  void localCandidate(CandidateInit& candidate, Sink& sink, Millis now);
   void gatheringComplete(Sink& sink, Millis now);
 
-  /// True when `op` was this object's; its completion is then consumed.
-  bool opDone(Op op, const std::optional<Description>& description, Sink& sink, Millis now);
-  bool opFailed(Op op, const std::string& why, Sink& sink, Millis now);
+  /// Ops of others are ignored. `description` is the local one, or null.
+  void opDone(Op op, Description* description, Sink& sink, Millis now);
+  void opFailed(Op op, const std::string& why, Sink& sink, Millis now);
 
-  [[nodiscard]] std::optional<Millis> deadline() const;
+  [[nodiscard]] Millis deadline() const;
   void timeout(Sink& sink, Millis now);
 
   /// Toward a peer that understands them, candidates travel in batches; otherwise one by one, at once.
   void setBatching(bool batching) { batching_ = batching; }
 
-  [[nodiscard]] bool hasRemoteDescription() const { return !remoteUfrags_.empty() || remoteSet_; }
   /// Nothing is under way and no offer is outstanding.
-  [[nodiscard]] bool settled() const { return busy_ == Busy::None && signaling_ == Signaling::Stable && !hold_; }
+  [[nodiscard]] bool settled() const { return busy_ == Busy::None && signaling_ == Signaling::Stable && !holding_; }
 
  private:
   enum class Signaling : std::uint8_t { Stable, HaveLocalOffer, HaveRemoteOffer };
   enum class Busy : std::uint8_t {
-    None, SettingLocalOffer, SettingRemoteOffer, SettingLocalAnswer, SettingRemoteAnswer, Reading,
+    None,
+    SettingLocalOffer,
+    SettingRemoteOffer,
+    SettingLocalAnswer,
+    SettingRemoteAnswer,
+    Reading,
   };
   struct Remote {
     Description description;
     std::uint32_t negotiation = 0;
     bool counted = false;
+    bool waits = false;  ///< for its turn
   };
 
   void step(Sink& sink, Millis now);
-  void holdDescription(Description description, Millis now);
+  void apply(Remote& remote, Busy busy, Sink& sink);
+  void holdDescription(Description* description, Millis now);
   void releaseHold(Sink& sink);
   void flushCandidates(Sink& sink);
   void offerHeldCandidates(Sink& sink);
@@ -88,19 +94,20 @@ class Negotiation {
   Busy busy_ = Busy::None;
   Op op_ = 0;
   bool needed_ = false;
-  std::optional<Remote> pendingOffer_;
-  std::optional<Remote> pendingAnswer_;
+  Remote pendingOffer_;
+  Remote pendingAnswer_;
   Remote applying_;  ///< what SettingRemoteOffer or SettingRemoteAnswer is about
 
   std::uint32_t ownNegotiation_ = 0;
   std::uint32_t remoteNegotiation_ = 0;
 
-  std::optional<Description> hold_;  ///< waits for candidates to ride with it
+  bool holding_ = false;
+  Description hold_;  ///< waits for candidates to ride with it
   Millis holdUntil_ = 0;
   bool gathered_ = false;
 
   std::vector<CandidateInit> outgoing_;
-  std::optional<Millis> flushAt_;
+  Millis flushAt_ = kNever;
 
   bool remoteSet_ = false;
   std::vector<std::string> remoteUfrags_;

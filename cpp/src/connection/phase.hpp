@@ -15,8 +15,8 @@ enum class Phase : std::uint8_t {
   Ringing,      ///< an incoming call that the application has not answered
   Negotiating,  ///< OFFER and ANSWER are under way, or ICE is
   Open,
-  Recovering,   ///< the path is down; what is sent waits
-  Closing,      ///< the close handshake is under way; the application sees a closed connection or is about to
+  Recovering,  ///< the path is down; what is sent waits
+  Closing,     ///< the close handshake is under way; the application sees a closed connection or is about to
   Closed,
 };
 
@@ -80,7 +80,8 @@ constexpr bool isAbsorbing(Phase phase) {
 constexpr bool isDeterministic() {
   for (std::size_t i = 0; i < kTransitions.size(); ++i) {
     for (std::size_t j = i + 1; j < kTransitions.size(); ++j) {
-      if (kTransitions[i].from == kTransitions[j].from && kTransitions[i].trigger == kTransitions[j].trigger) return false;
+      if (kTransitions[i].from == kTransitions[j].from && kTransitions[i].trigger == kTransitions[j].trigger)
+        return false;
     }
   }
   return true;

@@ -57,7 +57,8 @@ struct Framing::State {
   std::size_t frameLimit = 0;
   std::uint64_t highWater;
   bool blocked = false;  ///< the last next() had data that the buffer's fill kept back
-  std::optional<Millis> lastHeard;
+
+  Millis lastHeard = kNever;
 
   // -- control frames that wait
   bool wantPong = false;
@@ -72,7 +73,7 @@ struct Framing::State {
   bool held = false;
   std::uint64_t told = 0;  ///< the peer knows that this was received
   std::uint64_t untoldBytes = 0;
-  std::optional<Millis> ackAt;
+  Millis ackAt = kNever;
 
   // -- the last Send, for unsend()
   Sent lastSent = Sent::Nothing;
@@ -87,7 +88,7 @@ struct Framing::State {
   bool closedSeen = false;
   bool over = false;  ///< closed, violated or aborted: inert
   std::string closeReason;
-  std::optional<Millis> closeAt;  ///< at the latest
+  Millis closeAt = kNever;  ///< at the latest
   std::optional<std::uint64_t> peerClose;
   std::string peerReason;
   bool peerClosingTold = false;
@@ -113,8 +114,8 @@ struct Framing::State {
   void end() {
     over = true;
     receiver.drop();
-    ackAt.reset();
-    closeAt.reset();
+    ackAt = kNever;
+    closeAt = kNever;
   }
 
   void closed() {
@@ -155,7 +156,7 @@ struct Framing::State {
     lastTold = std::exchange(told, std::max(told, received));
     if (told < receiver.received()) return;
     untoldBytes = 0;
-    ackAt.reset();
+    ackAt = kNever;
     wantAck = false;
   }
 
@@ -228,10 +229,10 @@ struct Framing::State {
     if (closeDue()) {
       closeSent = true;
       // The other side has this long to answer; the first time counts.
-      if (closeAt) closeAt = std::min(*closeAt, now + config.closeTimeout);
+      closeAt = std::min(closeAt, now + config.closeTimeout);
       return sendControl(Sent::Close, FrameType::Close, {sender.replay().nextSeq() - 1}, &closeReason);
     }
-    if (ackAt && now >= *ackAt) wantAck = true;
+    if (now >= ackAt) wantAck = true;
     if (wantAck && !held) {
       setTold(receiver.received());
       wantAck = false;
@@ -380,7 +381,7 @@ struct Framing::State {
     untoldBytes += frame.size();
     if (!held) {
       if (untoldBytes >= config.ackBytes) wantAck = true;
-      if (!ackAt) ackAt = now + config.ackDelay;
+      if (ackAt == kNever) ackAt = now + config.ackDelay;
     }
     answerClose();
     return nullptr;
@@ -487,7 +488,7 @@ void Framing::detach() {
   if (!s.attached) return;
   s.attached = s.helloSent = s.helloSeen = s.closeSent = s.blocked = false;
   s.wantPong = s.wantPing = s.wantClosed = s.wantAck = false;
-  s.ackAt.reset();
+  s.ackAt = kNever;
   s.signals.clear();
   s.lastSent = State::Sent::Nothing;
   s.receiver.drop();
@@ -591,21 +592,20 @@ void Framing::abort(std::string_view reason) {
 
 std::optional<FramingEvent> Framing::poll() { return state_->poll(); }
 
-std::optional<Millis> Framing::deadline() const {
+Millis Framing::deadline() const {
   const State& s = *state_;
-  if (s.over) return std::nullopt;
-  if (!s.ackAt || s.wantAck) return s.closeAt;
-  return s.closeAt ? std::min(*s.closeAt, *s.ackAt) : *s.ackAt;
+  if (s.over) return kNever;
+  return s.wantAck ? s.closeAt : std::min(s.closeAt, s.ackAt);
 }
 
 void Framing::timeout(Millis now) {
   State& s = *state_;
   if (s.over) return;
-  if (s.ackAt && now >= *s.ackAt) s.wantAck = true;
-  if (s.closeAt && now >= *s.closeAt) s.closed();
+  if (now >= s.ackAt) s.wantAck = true;
+  if (now >= s.closeAt) s.closed();
 }
 
-std::optional<Millis> Framing::lastHeard() const { return state_->lastHeard; }
+Millis Framing::lastHeard() const { return state_->lastHeard; }
 
 FramingStats Framing::stats() const {
   FramingStats stats = state_->stats;

@@ -244,11 +244,12 @@ class Framing {
   bool ping(std::uint32_t token);
 
   [[nodiscard]] std::optional<FramingEvent> poll();
-  [[nodiscard]] std::optional<Millis> deadline() const;
+  /// kNever when there is none.
+  [[nodiscard]] Millis deadline() const;
   void timeout(Millis now);
 
-  /// When the last frame of the peer came; absent before the first.
-  [[nodiscard]] std::optional<Millis> lastHeard() const;
+  /// When the last frame of the peer came; kNever before the first.
+  [[nodiscard]] Millis lastHeard() const;
   [[nodiscard]] FramingStats stats() const;
 
  private:

@@ -14,12 +14,14 @@
 namespace peerbridge {
 namespace {
 
-/// A basic_json of our own, so that the specialisations below touch nobody else's. Its DOM is never instantiated.
+/// A basic_json of our own, so that the specialisation below touches nobody else's. Its DOM is never instantiated, nor
+/// its parser, which brings exceptions, and with them the RTTI of the C++ library, and a std::vector<bool>: a twelfth
+/// of the wasm. What is left is the hard part, the lexer; the grammar over it is Reader::read().
 using Json = nlohmann::basic_json<std::map, std::vector, std::string, bool, std::int64_t, std::uint64_t, float>;
 using JsonInput =
     decltype(nlohmann::detail::input_adapter(static_cast<const char*>(nullptr), static_cast<const char*>(nullptr)));
 using JsonLexer = nlohmann::detail::lexer<Json, JsonInput>;
-using JsonParser = nlohmann::detail::parser<Json, JsonInput>;
+using Token = JsonLexer::token_type;
 
 }  // namespace
 }  // namespace peerbridge
@@ -30,16 +32,6 @@ template <>
 [[gnu::nonnull]] inline void peerbridge::JsonLexer::strtof(float& value, const char* text, char** end) noexcept {
   value = 0;
   *end = const_cast<char*>(text) + std::char_traits<char>::length(text);
-}
-
-// The words of nlohmann's exceptions are never shown; they would bring printf along.
-template <>
-inline std::string peerbridge::JsonLexer::get_token_string() const {
-  return {};
-}
-template <>
-inline std::string peerbridge::JsonParser::exception_message(token_type /*expected*/, const std::string& /*context*/) {
-  return {};
 }
 
 namespace peerbridge {
@@ -152,63 +144,12 @@ Error bad(std::string_view path, std::string_view what) {
 
 // -- reading --------------------------------------------------------------------------------------
 
-/// nlohmann's SAX events into the values of kFields. Values are judged at the end, when the type of the message is
-/// known and, of members that came twice, only the last is left (as with JSON.parse).
+/// JSON text into the values of kFields. Values are judged at the end, when the type of the message is known and, of
+/// members that came twice, only the last is left (as with JSON.parse).
 class Reader {
  public:
-  // What nlohmann::json::sax_parse calls; false ends the parse.
-  bool null() {
-    if (mode_ == Mode::Capture) metadata_.null();
-    return value(Kind::Null);
-  }
-  bool boolean(bool value_) {
-    if (mode_ == Mode::Capture) metadata_.boolean(value_);
-    return value(Kind::Boolean, value_ ? 1 : 0);
-  }
-  bool number_unsigned(std::uint64_t number) {
-    if (mode_ == Mode::Capture) metadata_.unsignedNumber(number);
-    return value(Kind::Unsigned, number);
-  }
-  bool number_integer(std::int64_t number) {
-    // Only numbers with a minus sign come here, so a zero was "-0".
-    if (mode_ == Mode::Capture && number == 0) metadata_.raw("-0");
-    if (mode_ == Mode::Capture && number != 0) metadata_.signedNumber(number);
-    return value(Kind::OtherNumber);
-  }
-  bool number_float(float /*number*/, const std::string& token) {
-    if (mode_ == Mode::Capture) metadata_.raw(token);
-    return value(Kind::OtherNumber);
-  }
-  bool string(std::string& text) {
-    if (mode_ == Mode::Capture) metadata_.string(text);
-    return value(Kind::String, 0, &text);
-  }
-  bool binary(std::vector<std::uint8_t>& /*bytes*/) { return false; }  // not in JSON text
-  bool start_object(std::size_t /*size*/) {
-    if (mode_ == Mode::Capture) metadata_.beginObject();
-    return begin(Kind::Object);
-  }
-  bool start_array(std::size_t /*size*/) {
-    if (mode_ == Mode::Capture) metadata_.beginArray();
-    return begin(Kind::Array);
-  }
-  bool end_object() {
-    if (mode_ == Mode::Capture) metadata_.endObject();
-    return end();
-  }
-  bool end_array() {
-    if (mode_ == Mode::Capture) metadata_.endArray();
-    return end();
-  }
-  bool key(std::string& name);
-  template <class Exception>
-  bool parse_error(std::size_t position, const std::string& /*token*/, const Exception& /*exception*/) {
-    JsonWriter digits;
-    digits.unsignedNumber(position);
-    error_ = bad("text", "is not JSON from byte " + digits.take());
-    return false;
-  }
-
+  /// Reads the whole text; false when error_ says why not.
+  bool read(JsonLexer& lexer);
   /// After the parse.
   Result<SignalMessage> finish();
 
@@ -219,6 +160,9 @@ class Reader {
     Capture,  ///< the value at hand is metadata, up to its end
   };
 
+  bool read(JsonLexer& lexer, Token token);
+  bool malformed(const JsonLexer& lexer);
+  void key(const std::string& name);
   bool value(Kind kind, std::uint64_t number = 0, std::string* text = nullptr);
   bool begin(Kind kind);
   bool end();
@@ -300,19 +244,93 @@ void Reader::clear(Field field) {
   }
 }
 
-bool Reader::key(std::string& name) {
+bool Reader::malformed(const JsonLexer& lexer) {
+  JsonWriter digits;
+  digits.unsignedNumber(lexer.get_position().chars_read_total);
+  error_ = bad("text", "is not JSON from byte " + digits.take());
+  return false;
+}
+
+bool Reader::read(JsonLexer& lexer) {
+  if (!read(lexer, lexer.scan())) return false;
+  return lexer.scan() == Token::end_of_input || malformed(lexer);
+}
+
+/// The value that begins with `token`. Calls itself for what is inside, never deeper than kMaxSignalDepth.
+bool Reader::read(JsonLexer& lexer, Token token) {
+  const bool capture = mode_ == Mode::Capture;
+  switch (token) {
+    case Token::literal_null:
+      if (capture) metadata_.null();
+      return value(Kind::Null);
+    case Token::literal_true:
+    case Token::literal_false:
+      if (capture) metadata_.boolean(token == Token::literal_true);
+      return value(Kind::Boolean, token == Token::literal_true ? 1 : 0);
+    case Token::value_unsigned:
+      if (capture) metadata_.unsignedNumber(lexer.get_number_unsigned());
+      return value(Kind::Unsigned, lexer.get_number_unsigned());
+    case Token::value_integer: {
+      // Only numbers with a minus sign come here, so a zero was "-0".
+      const std::int64_t number = lexer.get_number_integer();
+      if (capture && number == 0) metadata_.raw("-0");
+      if (capture && number != 0) metadata_.signedNumber(number);
+      return value(Kind::OtherNumber);
+    }
+    case Token::value_float:
+      if (capture) metadata_.raw(lexer.get_string());
+      return value(Kind::OtherNumber);
+    case Token::value_string:
+      if (capture) metadata_.string(lexer.get_string());
+      return value(Kind::String, 0, &lexer.get_string());
+    case Token::begin_object:
+      if (capture) metadata_.beginObject();
+      if (!begin(Kind::Object)) return false;
+      token = lexer.scan();
+      while (token != Token::end_object) {
+        if (token != Token::value_string) return malformed(lexer);
+        key(lexer.get_string());
+        if (lexer.scan() != Token::name_separator) return malformed(lexer);
+        if (!read(lexer, lexer.scan())) return false;
+        token = lexer.scan();
+        if (token == Token::end_object) break;
+        if (token != Token::value_separator) return malformed(lexer);
+        token = lexer.scan();
+        if (token == Token::end_object) return malformed(lexer);
+      }
+      if (capture) metadata_.endObject();
+      return end();
+    case Token::begin_array:
+      if (capture) metadata_.beginArray();
+      if (!begin(Kind::Array)) return false;
+      token = lexer.scan();
+      while (token != Token::end_array) {
+        if (!read(lexer, token)) return false;
+        token = lexer.scan();
+        if (token == Token::end_array) break;
+        if (token != Token::value_separator) return malformed(lexer);
+        token = lexer.scan();
+        if (token == Token::end_array) return malformed(lexer);
+      }
+      if (capture) metadata_.endArray();
+      return end();
+    default:
+      return malformed(lexer);
+  }
+}
+
+void Reader::key(const std::string& name) {
   if (mode_ == Mode::Capture) metadata_.key(name);
-  if (mode_ != Mode::Read) return true;
+  if (mode_ != Mode::Read) return;
   const auto* found = std::find_if(kFields.begin(), kFields.end(),
                                    [&](const FieldRule& rule) { return rule.where == where_ && rule.key == name; });
   if (found == kFields.end()) {
     hold(Mode::Skip);
-    return true;
+    return;
   }
   current_ = static_cast<Field>(found - kFields.begin());
   clear(current_);
   if (current_ == Field::Metadata) hold(Mode::Capture);
-  return true;
 }
 
 bool Reader::value(Kind kind, std::uint64_t number, std::string* text) {
@@ -626,9 +644,10 @@ Result<SignalMessage> parseSignal(std::string_view text) {
   if (text.find('\0') != std::string_view::npos) return bad("text", "is not JSON: it contains a NUL byte");
   std::string repaired(text);
   replaceLoneSurrogates(repaired);
-  const std::string_view input = repaired;
+  const char* const begin = repaired.data();
+  JsonLexer lexer(nlohmann::detail::input_adapter(begin, begin + repaired.size()));
   Reader reader;
-  Json::sax_parse(input.data(), input.data() + input.size(), &reader);
+  (void)reader.read(lexer);
   return reader.finish();
 }
 

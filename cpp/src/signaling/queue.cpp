@@ -74,11 +74,9 @@ void SignalQueue::clear() {
   bytes_ = 0;
 }
 
-std::optional<Millis> SignalQueue::deadline() const {
-  std::optional<Millis> earliest;
-  for (std::size_t i = front_; i < entries_.size(); ++i) {
-    if (!earliest || entries_[i].expiresAt < *earliest) earliest = entries_[i].expiresAt;
-  }
+Millis SignalQueue::deadline() const {
+  Millis earliest = kNever;
+  for (std::size_t i = front_; i < entries_.size(); ++i) earliest = std::min(earliest, entries_[i].expiresAt);
   return earliest;
 }
 

@@ -40,8 +40,8 @@ class SignalQueue {
   void drop(ConnectionHandle connection);
   void clear();
 
-  /// When the next message expires.
-  [[nodiscard]] std::optional<Millis> deadline() const;
+  /// When the next message expires; kNever when there is none.
+  [[nodiscard]] Millis deadline() const;
   [[nodiscard]] bool empty() const { return front_ == entries_.size(); }
   [[nodiscard]] std::size_t size() const { return entries_.size() - front_; }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }

@@ -30,17 +30,17 @@ bool isValidId(std::string_view id) {
 Session::Session(const Config& config, Outbox& outbox)
     : config_(config), outbox_(outbox), backoff_(config.reconnectDelay, config.reconnectMaxDelay, config.seed) {}
 
-Session::Effect Session::start(std::optional<std::string> id, std::string token, Millis now) {
+Session::Effect Session::start(bool hasId, const std::string& id, std::string token, Millis now) {
   if (state_ != State::Idle) return Effect::None;
   token_ = std::move(token);
-  if (id && !isValidId(*id)) {
-    return abort({ErrorCode::InvalidId, "ID \"" + *id +
-                                            "\" is invalid: use letters and digits, with single spaces, hyphens or "
-                                            "underscores between them"});
+  if (hasId && !isValidId(id)) {
+    return abort(ErrorCode::InvalidId,
+                 "ID \"%\" is invalid: use letters and digits, with single spaces, hyphens or underscores between them",
+                 id);
   }
   publish(PeerState::Connecting, "start");
-  if (id) {
-    id_ = std::move(*id);
+  if (hasId) {
+    id_ = id;
     connect(now);
   } else {
     state_ = State::AskingId;
@@ -51,17 +51,17 @@ Session::Effect Session::start(std::optional<std::string> id, std::string token,
   return Effect::None;
 }
 
-Session::Effect Session::idAssigned(Op op, std::string id, Millis now) {
+Session::Effect Session::idAssigned(Op op, const std::string& id, Millis now) {
   if (state_ != State::AskingId || op != idOp_) return Effect::None;
-  if (!isValidId(id)) return abort({ErrorCode::ServerError, "the signaling server assigned an id that is not one"});
-  id_ = std::move(id);
+  if (!isValidId(id)) return abort(ErrorCode::ServerError, "the signaling server assigned an id that is not one", id_);
+  id_ = id;
   connect(now);
   return Effect::None;
 }
 
 Session::Effect Session::idFailed(Op op, const std::string& message) {
   if (state_ != State::AskingId || op != idOp_) return Effect::None;
-  return abort({ErrorCode::ServerError, "Could not get an ID from the server: " + message});
+  return abort(ErrorCode::ServerError, "Could not get an ID from the server: ", id_, &message);
 }
 
 void Session::connect(Millis now) {
@@ -99,13 +99,14 @@ Session::Effect Session::message(const SignalMessage& message, Millis now) {
       return state_ == State::Registering || state_ == State::Connecting ? open(now) : Effect::None;
     case MessageType::IdTaken:
       // On a comeback the server may not have noticed yet that the old socket is gone: that passes.
-      return lost({ErrorCode::UnavailableId, "ID \"" + id_ + "\" is taken: choose another one"}, now);
+      return lost(ErrorCode::UnavailableId, "ID \"%\" is taken: choose another one", now);
     case MessageType::InvalidKey:
-      return lost({ErrorCode::InvalidKey, "the signaling server does not know this API key"}, now);
+      return lost(ErrorCode::InvalidKey, "the signaling server does not know this API key", now);
     case MessageType::Error:
-      return lost({ErrorCode::ServerError, message.text.empty() ? "the signaling server reported an error" : message.text},
-                  now);
-    default: return Effect::None;
+      return lost(ErrorCode::ServerError, message.text.empty() ? "the signaling server reported an error" : "", now,
+                  &message.text);
+    default:
+      return Effect::None;
   }
 }
 
@@ -116,20 +117,20 @@ Session::Effect Session::heard(Millis now) {
 Session::Effect Session::transportClosed(std::uint32_t transport, const std::string& message, Millis now) {
   if (!owns(transport)) return Effect::None;
   transport_ = 0;
-  return lost({ErrorCode::Network, everOpened_ ? "Lost connection to server: " + message
-                                               : "Could not connect to the signaling server: " + message},
-              now);
+  return lost(ErrorCode::Network,
+              everOpened_ ? "Lost connection to server: " : "Could not connect to the signaling server: ", now,
+              &message);
 }
 
-Session::Effect Session::lost(const Error& error, Millis now) {
+Session::Effect Session::lost(ErrorCode code, const char* text, Millis now, const std::string* detail) {
   if (state_ == State::Left || state_ == State::Ended || state_ == State::Waiting) return Effect::None;
   // As in PeerJS: a server that refuses a peer that never was open ends it; a network that fails does not.
-  if (!everOpened_ && error.code != ErrorCode::Network) return abort(error);
+  if (!everOpened_ && code != ErrorCode::Network) return abort(code, text, id_, detail);
   dropTransport();
-  deadline_.reset();
+  deadline_ = kNever;
   if (!announcedLoss_) {
     announcedLoss_ = true;
-    outbox_.error(OutputType::PeerError, 0, error);
+    outbox_.error(OutputType::PeerError, 0, code, text, id_, detail);
     state_ = State::Waiting;
     publish(PeerState::Reconnecting, "the server was lost");
     outbox_.add(OutputType::PeerDisconnected).text = id_;
@@ -150,10 +151,11 @@ void Session::retry(Millis now) {
   deadline_ = now + backoff_.next();
 }
 
-Session::Effect Session::abort(const Error& error) {
+Session::Effect Session::abort(ErrorCode code, const char* text, const std::string& subject,
+                               const std::string* detail) {
   dropTransport();
-  deadline_.reset();
-  outbox_.error(OutputType::PeerError, 0, error);
+  deadline_ = kNever;
+  outbox_.error(OutputType::PeerError, 0, code, text, subject, detail);
   outbox_.add(OutputType::PeerDisconnected).text = id_;
   state_ = State::Left;
   return Effect::Dead;
@@ -163,7 +165,7 @@ void Session::disconnect() {
   if (state_ == State::Left || state_ == State::Ended) return;
   const bool announced = announcedLoss_;
   dropTransport();
-  deadline_.reset();
+  deadline_ = kNever;
   state_ = State::Left;
   publish(PeerState::Idle, "disconnect()");
   if (!announced) outbox_.add(OutputType::PeerDisconnected).text = id_;
@@ -186,7 +188,7 @@ void Session::destroy() {
   if (state_ == State::Ended) return;
   const bool tell = state_ != State::Left && state_ != State::Idle && !announcedLoss_;
   dropTransport();
-  deadline_.reset();
+  deadline_ = kNever;
   state_ = State::Ended;
   if (tell) outbox_.add(OutputType::PeerDisconnected).text = id_;
   publish(PeerState::Closed, "destroyed");
@@ -203,31 +205,32 @@ Session::Effect Session::network(NetworkChange change, Millis now) {
 }
 
 Session::Effect Session::timeout(Millis now) {
-  if (!deadline_ || now < *deadline_) return Effect::None;
-  deadline_.reset();
+  if (now < deadline_) return Effect::None;
+  deadline_ = kNever;
   switch (state_) {
     case State::AskingId:
-      return abort({ErrorCode::ServerError, "Could not get an ID from the server: no answer in time"});
+      return abort(ErrorCode::ServerError, "Could not get an ID from the server: no answer in time", id_);
     case State::Connecting:
-      return lost({ErrorCode::Network, "the signaling server did not answer in time"}, now);
+      return lost(ErrorCode::Network, "the signaling server did not answer in time", now);
     case State::Registering:
       if (everOpened_) return open(now);
-      return lost({ErrorCode::Network, "the signaling server did not confirm the registration in time"}, now);
-    case State::Open: {
-      static constexpr std::string_view kHeartbeat = "{\"type\":\"HEARTBEAT\"}";
-      send(std::string(kHeartbeat));
+      return lost(ErrorCode::Network, "the signaling server did not confirm the registration in time", now);
+    case State::Open:
+      send("{\"type\":\"HEARTBEAT\"}");
       deadline_ = now + config_.heartbeatInterval;
       return Effect::None;
-    }
-    case State::Waiting: connect(now); return Effect::None;
+    case State::Waiting:
+      connect(now);
+      return Effect::None;
     case State::Idle:
     case State::Left:
-    case State::Ended: return Effect::None;
+    case State::Ended:
+      return Effect::None;
   }
   return Effect::None;
 }
 
-void Session::send(std::string text) {
+void Session::send(std::string&& text) {
   Output& out = outbox_.add(OutputType::SignalingSend);
   out.transport = transport_;
   out.text = std::move(text);
@@ -239,7 +242,7 @@ void Session::dropTransport() {
   transport_ = 0;
 }
 
-void Session::publish(PeerState state, std::string_view reason) {
+void Session::publish(PeerState state, const char* reason) {
   if (published_ == state) return;
   published_ = state;
   Output& out = outbox_.add(OutputType::PeerState);

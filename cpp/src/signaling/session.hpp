@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,8 +27,9 @@ class Session {
     Dead,    ///< the peer never opened and cannot: destroy everything
   };
 
-  Effect start(std::optional<std::string> id, std::string token, Millis now);
-  Effect idAssigned(Op op, std::string id, Millis now);
+  /// `hasId` false: the server is asked for one, and `id` is not looked at.
+  Effect start(bool hasId, const std::string& id, std::string token, Millis now);
+  Effect idAssigned(Op op, const std::string& id, Millis now);
   Effect idFailed(Op op, const std::string& message);
   Effect transportOpened(std::uint32_t transport, Millis now);
   Effect transportClosed(std::uint32_t transport, const std::string& message, Millis now);
@@ -43,14 +43,14 @@ class Session {
   Effect network(NetworkChange change, Millis now);
   Effect timeout(Millis now);
 
-  [[nodiscard]] std::optional<Millis> deadline() const { return deadline_; }
+  [[nodiscard]] Millis deadline() const { return deadline_; }
   [[nodiscard]] bool isOpen() const { return state_ == State::Open; }
   /// False after disconnect() and after the end: messages need not wait.
   [[nodiscard]] bool mayOpen() const { return state_ != State::Left && state_ != State::Ended; }
   [[nodiscard]] bool owns(std::uint32_t transport) const { return transport != 0 && transport == transport_; }
   [[nodiscard]] const std::string& id() const { return id_; }
   /// Before: isOpen().
-  void send(std::string text);
+  void send(std::string&& text);
 
  private:
   enum class State : std::uint8_t {
@@ -59,18 +59,20 @@ class Session {
     Connecting,   ///< the transport is being opened
     Registering,  ///< the transport is open, OPEN has not come
     Open,
-    Waiting,      ///< for the next attempt
-    Left,         ///< disconnect() was called, or reconnecting was given up
-    Ended,        ///< destroyed
+    Waiting,  ///< for the next attempt
+    Left,     ///< disconnect() was called, or reconnecting was given up
+    Ended,    ///< destroyed
   };
 
   void connect(Millis now);
   Effect open(Millis now);
-  Effect lost(const Error& error, Millis now);
-  Effect abort(const Error& error);
+  /// A '%' in `text` stands for our id, `detail` is put behind it.
+  Effect lost(ErrorCode code, const char* text, Millis now, const std::string* detail = nullptr);
+  /// A '%' in `text` stands for `subject`.
+  Effect abort(ErrorCode code, const char* text, const std::string& subject, const std::string* detail = nullptr);
   void retry(Millis now);
   void dropTransport();
-  void publish(PeerState state, std::string_view reason);
+  void publish(PeerState state, const char* reason);
 
   const Config& config_;
   Outbox& outbox_;
@@ -84,7 +86,7 @@ class Session {
   std::int32_t attempts_ = 0;
   bool everOpened_ = false;
   bool announcedLoss_ = false;  ///< error and disconnected were emitted for this absence
-  std::optional<Millis> deadline_;
+  Millis deadline_ = kNever;
 };
 
 /// PeerJS's rule for ids: letters and digits, single spaces, hyphens or underscores between them.
