@@ -19,12 +19,12 @@ export default defineConfig({
     projects: [
       {
         resolve: { alias },
-        test: { name: 'js', include: ['tests/js/**/*.test.ts', 'js/**/*.test.ts'], exclude: ['tests/js/vue/**', 'js/vue/**', 'js/nuxt/**', 'js/server/**'], environment: 'node' },
+        test: { name: 'js', include: ['tests/js/**/*.test.ts', 'js/**/*.test.ts'], exclude: ['tests/js/vue/**', 'js/vue/**', 'js/nuxt/**', 'js/server/**'], environment: 'node', testTimeout: 20_000 },
       },
       {
         plugins: [vue()],
         resolve: { alias },
-        test: { name: 'vue', include: ['tests/js/vue/**/*.test.ts', 'js/vue/**/*.test.ts'], environment: 'happy-dom' },
+        test: { name: 'vue', include: ['tests/js/vue/**/*.test.ts', 'js/vue/**/*.test.ts'], environment: 'happy-dom', testTimeout: 20_000 },
       },
       {
         resolve: { alias },
