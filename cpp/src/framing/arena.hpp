@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "base/ring.hpp"
 
@@ -13,11 +12,19 @@ namespace peerbridge {
 /// nothing; when all of it was given back, one block stays.
 class Arena {
  public:
+  Arena() = default;
+  ~Arena() {
+    while (!blocks_.empty()) freeFront(blocks_);
+    while (!spares_.empty()) freeFront(spares_);
+  }
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
   /// `length` bytes in one piece that stay where they are until release(). One reservation at a time: commit() ends it.
   [[nodiscard]] std::byte* reserve(std::size_t length) {
     if (blocks_.empty() || back().size - back().used < length) addBlock(length);
     ++back().live;
-    return back().bytes.get() + back().used;
+    return back().bytes + back().used;
   }
   /// Of the last reservation, `length` bytes are used. 0 is possible and still wants a release().
   void commit(std::size_t length) { back().used += length; }
@@ -27,12 +34,11 @@ class Arena {
     Block& block = blocks_.front();
     if (--block.live > 0) return;
     if (blocks_.size() > 1) {
-      recycle(std::move(block));
-      blocks_.pop();
+      recycle();
       return;
     }
     block.used = 0;
-    spares_.clear();
+    while (!spares_.empty()) freeFront(spares_);
   }
 
  private:
@@ -42,7 +48,7 @@ class Arena {
   static constexpr std::size_t kSpares = 4;
 
   struct Block {
-    std::unique_ptr<std::byte[]> bytes;
+    std::byte* bytes = nullptr;
     std::size_t size = 0;
     std::size_t used = 0;
     std::size_t live = 0;
@@ -53,12 +59,11 @@ class Arena {
   void addBlock(std::size_t length) {
     // The last block may be too small for this reservation and still be empty: then it is replaced.
     if (blocks_.size() == 1 && blocks_.front().live == 0) {
-      recycle(std::move(blocks_.front()));
-      blocks_.pop();
+      recycle();
     }
     if (!spares_.empty() && spares_.front().size >= length) {
       spares_.front().used = 0;
-      blocks_.push(std::move(spares_.front()));
+      blocks_.push(spares_.front());
       spares_.pop();
       return;
     }
@@ -67,14 +72,21 @@ class Arena {
     if (nextSize_ < kLargestBlock) nextSize_ *= 2;
     if (size < length) size = length;
     Block block;
-    block.bytes.reset(new std::byte[size]);
+    block.bytes = new std::byte[size];
     block.size = size;
-    blocks_.push(std::move(block));
+    blocks_.push(block);
   }
 
-  void recycle(Block block) {
-    // Small ones are left over from the beginning.
-    if (block.size >= kLargestBlock && spares_.size() < kSpares) spares_.push(std::move(block));
+  /// The oldest block is empty. Small ones are left over from the beginning and are not worth keeping.
+  void recycle() {
+    if (blocks_.front().size < kLargestBlock || spares_.size() >= kSpares) return freeFront(blocks_);
+    spares_.push(blocks_.front());
+    blocks_.pop();
+  }
+
+  static void freeFront(Ring<Block>& blocks) {
+    delete[] blocks.front().bytes;
+    blocks.pop();
   }
 
   Ring<Block> blocks_;

@@ -67,7 +67,7 @@ struct Framing::State {
   bool wantAck = false;
   std::uint64_t pongToken = 0;
   std::uint64_t pingToken = 0;
-  Ring<std::string> signals;  ///< complete frames
+  OwningRing<std::string> signals;  ///< complete frames
 
   // -- acknowledgements
   bool held = false;
@@ -93,7 +93,7 @@ struct Framing::State {
   std::string peerReason;
   bool peerClosingTold = false;
 
-  Ring<FramingEvent> events;
+  OwningRing<FramingEvent> events;
 
   // ---------------------------------------------------------------------------------------------------
 
@@ -198,7 +198,6 @@ struct Framing::State {
 
   void settleSignal() {
     if (lastSent != Sent::Signal) return;
-    signals.front().clear();
     signals.pop();
   }
 
