@@ -6,7 +6,9 @@ target_compile_options(peerbridge_options INTERFACE
   -fno-exceptions -fno-rtti)
 
 if(EMSCRIPTEN)
-  target_compile_options(peerbridge_options INTERFACE -flto)
+  # With -Oz emcc says -fno-inline-functions, and then not even operator[] and std::min are inlined: an eighth more wasm,
+  # and slower.
+  target_compile_options(peerbridge_options INTERFACE -flto -finline-functions)
   target_link_options(peerbridge_options INTERFACE -flto)
 endif()
 
