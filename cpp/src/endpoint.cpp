@@ -21,6 +21,8 @@ namespace {
 
 // Candidates that overtook their OFFER: enough for some calls at once, and no more than a liar may cost us.
 constexpr std::size_t kMaxOrphans = 64;
+// Offers that come late, or twice, for a connection that is over must not begin it anew.
+constexpr std::size_t kMaxBuried = 64;
 
 }  // namespace
 
@@ -62,11 +64,16 @@ struct Endpoint::State final : Connection::Host {
   std::vector<Party> parties;  ///< sorted by peer
   std::vector<Timer> timers;   ///< a heap; entries that no longer match `armed` are stale
   std::vector<Orphan> orphans;
+  std::vector<std::string> buried;                                ///< the names of what ended last
   std::vector<std::pair<ConnectionHandle, std::string>> arrived;  ///< signals that came in-band, not dispatched yet
   ConnectionHandle deliveringFrom = 0;                            ///< whose frame's pieces are being taken
   Millis deliveringAt = 0;
   bool destroying = false;
   bool disposed = false;
+
+  static std::string nameOf(const std::string& peer, const std::string& connectionId) {
+    return peer + '\n' + connectionId;
+  }
 
   // -- finding ---------------------------------------------------------------------------------------
 
@@ -118,8 +125,14 @@ struct Endpoint::State final : Connection::Host {
   void opOwned(Op op, ConnectionHandle connection, bool mine) override { own(ops, op, connection, mine); }
 
   void sendSignal(const Connection& from, SignalMessage& message, Millis now) override {
+    // A goodbye outlives its connection.
+    const bool bye = message.native && message.native->bye;
+    route(bye ? 0 : from.identity().handle, message, now);
+  }
+
+  void route(ConnectionHandle from, SignalMessage& message, Millis now) {
     if (session.isOpen()) {
-      sendNow(message, from.identity().handle);
+      sendNow(message, from);
       return;
     }
     // Without the server, any open connection to the same peer leads there.
@@ -127,12 +140,12 @@ struct Endpoint::State final : Connection::Host {
       Connection& carrier = *find(handle);
       if (!carrier.canCarrySignals()) continue;
       if (carrier.framing()->signal(serializeSignal(message))) {
-        if (&carrier != &from) touched.push_back(handle);
+        touched.push_back(handle);
         return;
       }
     }
     if (!session.mayOpen()) return;  // after disconnect() there is no way, and none to wait for
-    if (!queue.push(from.identity().handle, std::move(message), now + config.signalExpiry)) {
+    if (!queue.push(from, std::move(message), now + config.signalExpiry)) {
       outbox.warn(ErrorCode::SignalTooLarge, "too many signaling messages wait for the server; one was dropped");
     }
   }
@@ -169,6 +182,8 @@ struct Endpoint::State final : Connection::Host {
   void forget(ConnectionHandle handle) {
     const Connection* connection = find(handle);
     if (connection == nullptr) return;
+    if (buried.size() >= kMaxBuried) buried.erase(buried.begin());
+    buried.push_back(nameOf(connection->identity().peer, connection->identity().id));
     const auto it = party(connection->identity().peer);
     std::erase(it->connections, handle);
     if (it->connections.empty()) parties.erase(it);
@@ -310,7 +325,17 @@ struct Endpoint::State final : Connection::Host {
       return;
     }
     if (message.type == MessageType::Offer) {
-      incoming(message, now);
+      // A later offer is about a connection that this side has no more; and so may be a first one that comes late.
+      const bool late =
+          (message.native && message.native->negotiation > 1) ||
+          std::find(buried.begin(), buried.end(), nameOf(message.src, message.connectionId)) != buried.end();
+      if (!late) {
+        incoming(message, now);
+      } else if (message.native) {
+        SignalMessage bye;
+        sayGoodbye(bye, message.src, message.connectionId, message.kind, "closed");
+        route(0, bye, now);
+      }
       return;
     }
     // Polling and clusters reorder: it may be early. Or it belongs to a connection that is over: then it expires.

@@ -273,7 +273,7 @@ TEST(Endpoint, ACallThatIsNotTakenIsRejectedOnTheCaller) {
   EXPECT_TRUE(ada.has("connection-error:1:rejected"));
 }
 
-TEST(Endpoint, ACallMayRingForMinutes) {
+TEST(Endpoint, ACallThatNobodyTakesEndsOnBothSides) {
   World world;
   Node& ada = world.add("ada");
   Node& bob = world.add("bob");
@@ -282,7 +282,22 @@ TEST(Endpoint, ACallMayRingForMinutes) {
   bob.start();
   world.runFor(100);
   const ConnectionHandle call = ada.connect("bob", ConnectionKind::Media);
-  world.runFor(180'000);
+  world.runFor(130'000);
+  EXPECT_TRUE(isClosed(ada, call));
+  EXPECT_TRUE(ada.has("connection-error:1:timeout"));
+  EXPECT_TRUE(isClosed(bob, bob.incoming()));
+}
+
+TEST(Endpoint, ACallMayRingForAlmostTwoMinutes) {
+  World world;
+  Node& ada = world.add("ada");
+  Node& bob = world.add("bob");
+  bob.answerCalls = false;
+  ada.start();
+  bob.start();
+  world.runFor(100);
+  const ConnectionHandle call = ada.connect("bob", ConnectionKind::Media);
+  world.runFor(110'000);
   ASSERT_EQ(bob.incomingCount(), 1U);
   bob.feed(input::Answer{bob.incoming()});
   EXPECT_TRUE(world.runUntil([&] { return isOpen(ada, call) && isOpen(bob, bob.incoming()); }, 5'000));

@@ -72,6 +72,8 @@ ConnectionHandle Node::connect(const std::string& peer, ConnectionKind kind, con
   if (!metadata.empty()) wish.metadata = metadata;
   wish.serialization = "binary";
   states[handle] = ConnectionState::Connecting;
+  ids[handle] = wish.connectionId;
+  peers[handle] = peer;
   feed(std::move(wish));
   return handle;
 }
@@ -89,6 +91,7 @@ bool Node::send(ConnectionHandle connection, const std::string& text, Lane lane)
     if (ticket == 0) return false;
     queued_[{connection, ticket}] = text;
   }
+  sent[connection].push_back(text);
   pump(connection);
   drain();
   return true;
@@ -250,6 +253,8 @@ void Node::perform(Output& output) {
     case OutputType::ConnectionIncoming:
       incoming_.push_back(o.connection);
       states[o.connection] = ConnectionState::Connecting;
+      ids[o.connection] = o.connectionId;
+      peers[o.connection] = o.text;
       tell("connection:" + o.text);
       if (o.kind == ConnectionKind::Media && answerCalls) {
         world_.at(world_.now() + 1, [this, c = o.connection] { feed(input::Answer{c}); });
@@ -709,7 +714,7 @@ void World::openChannels(int offerer, int answerer) {
 
 void World::sendFrame(int index, std::vector<std::byte> frame) {
   ChannelEnd& end = *ends_[static_cast<std::size_t>(index)];
-  if (!pathUp_) {
+  if (!pathUp_ || !end.stuck.empty()) {
     end.stuck.push_back(std::move(frame));
     return;
   }
@@ -743,6 +748,15 @@ void World::closePc(int index) {
   pc.closed = true;
   pc.chain.clear();
   for (const int channel : std::vector<int>(pc.channels)) closeChannel(channel, false);
+  // Its other end hears no more consent (RFC 7675): disconnected after 5 s, failed after 15 s.
+  const int other = pc.remotePc;
+  if (other < 0) return;
+  at(now_ + 5'000, [this, other] {
+    if (pcs_[static_cast<std::size_t>(other)]->state == LinkState::Connected) setState(other, LinkState::Disconnected);
+  });
+  at(now_ + 15'000, [this, other] {
+    if (pcs_[static_cast<std::size_t>(other)]->state == LinkState::Disconnected) setState(other, LinkState::Failed);
+  });
 }
 
 void World::setState(int index, LinkState state) {

@@ -62,6 +62,9 @@ class Node {
   std::vector<std::string> events;                                ///< "open:ada", "connection-closed:1:…"
   std::map<ConnectionHandle, std::vector<std::string>> received;  ///< whole messages
   std::map<ConnectionHandle, ConnectionState> states;
+  std::map<ConnectionHandle, std::string> ids;  ///< connectionId
+  std::map<ConnectionHandle, std::string> peers;
+  std::map<ConnectionHandle, std::vector<std::string>> sent;  ///< what send() took
   bool answerCalls = true;
   std::size_t signalingFrames = 0;  ///< sent to the server, heartbeats aside
   std::unique_ptr<Endpoint> endpoint;
@@ -113,6 +116,7 @@ class World {
   [[nodiscard]] const std::vector<std::string>& violations() const { return violations_; }
   [[nodiscard]] std::vector<std::string>& trace() { return trace_; }
   bool tracing = false;
+  void note(const std::string& line);
 
   /// Called for every client message before the server sees it; false drops it.
   std::function<bool(const std::string& from, const std::string& text)> serverFilter;
@@ -169,7 +173,6 @@ class World {
 
   void at(Millis when, std::function<void()> run);
   void violation(const std::string& what);
-  void note(const std::string& line);
 
   // the server
   void clientConnects(Node& node, const std::string& id, const std::string& token, std::uint32_t transport);

@@ -46,6 +46,11 @@ struct Config {
   Millis candidateBatch = 20;
   /// From OFFER or ANSWER to an open channel. RFC 8863 gives ICE 39.5 s; people give up sooner.
   Millis negotiationTimeout = 30'000;
+  /// How long a call may ring. Longer than any telephone, and short enough that a call whose signaling was lost ends.
+  Millis ringTimeout = 120'000;
+  /// Between two peerbridge peers a description that nothing came back for is sent again: a server that crashes loses
+  /// what it had taken. Toward PeerJS never: it takes the second copy of an OFFER for another connection.
+  Millis resendDelay = 4'000;
   /// Candidates that came before their OFFER (polling and clusters reorder) are kept this long.
   Millis orphanExpiry = 10'000;
 

@@ -32,7 +32,7 @@ Connection::Connection(Identity&& identity, const Config& config, const FramingC
       outbox_(outbox),
       host_(host),
       phase_(!identity_.outgoing && identity_.kind == ConnectionKind::Media ? Phase::Ringing : Phase::Negotiating),
-      negotiation_(isPolite(identity_), config.candidateBatch) {}
+      negotiation_(isPolite(identity_), config.candidateBatch, config.resendDelay) {}
 
 // -- phase ---------------------------------------------------------------------------------------------
 
@@ -74,6 +74,7 @@ void Connection::abortFraming(const char* reason, Millis now) {
 void Connection::finish(const char* reason) {
   negotiationDeadline_ = restartAt_ = budgetUntil_ = lingerUntil_ = kNever;
   ringing_.reset();
+  early_.reset();
   ringingCandidates_.clear();
   for (const Op op : std::exchange(ops_, {})) host_.opOwned(op, identity_.handle, false);
   candidateOps_.clear();
@@ -136,8 +137,8 @@ void Connection::start(Millis now) {
   out.channel = channel_;
   out.label = identity_.kind == ConnectionKind::Media ? "undefined" : identity_.label;
   out.length = framingConfig_.highWaterBytes / 4;
-  // A call may ring for as long as people let it; its time starts with the ANSWER.
-  if (identity_.kind == ConnectionKind::Data) negotiationDeadline_ = now + config_.negotiationTimeout;
+  negotiationDeadline_ =
+      now + (identity_.kind == ConnectionKind::Data ? config_.negotiationTimeout : config_.ringTimeout);
   negotiation_.need(*this, now);
 }
 
@@ -147,7 +148,7 @@ void Connection::answer(Millis now) {
   const std::unique_ptr<SignalMessage> offer = std::move(ringing_);
   negotiationDeadline_ = now + config_.negotiationTimeout;
   createLink();
-  negotiation_.remoteOffer(std::move(*offer->description), offer->native ? offer->native->negotiation : 0, *this, now);
+  offered(*offer, now);
   for (CandidateInit& candidate : ringingCandidates_) negotiation_.remoteCandidate(candidate, *this);
   ringingCandidates_.clear();
 }
@@ -205,7 +206,7 @@ bool Connection::peerAnswered(const std::optional<NativeTag>& tag, Millis now) {
   if (!protocol_) {
     const bool native = tag && tag->version >= kProtocolVersion && config_.protocol != ProtocolChoice::PeerJs;
     protocol_ = native ? Protocol::Native : Protocol::PeerJs;
-    negotiation_.setBatching(native);
+    negotiation_.setNative(native);
     if (native) framing_ = std::make_unique<Framing>(framingConfig_);
   }
   if (protocol_ == Protocol::PeerJs && config_.protocol == ProtocolChoice::Native) {
@@ -215,23 +216,32 @@ bool Connection::peerAnswered(const std::optional<NativeTag>& tag, Millis now) {
   return true;
 }
 
+void Connection::offered(SignalMessage& offer, Millis now) {
+  const NativeTag tag = offer.native.value_or(NativeTag{});
+  negotiation_.remoteOffer(std::move(*offer.description), tag.negotiation, tag.seen, *this, now);
+}
+
 void Connection::remoteMessage(SignalMessage& message, Millis now) {
   now_ = now;
   if (phase_ == Phase::Closed) return;
   switch (message.type) {
     case MessageType::Offer: {
+      if (identity_.outgoing && !answered_) {
+        early_ = std::make_unique<SignalMessage>(std::move(message));
+        return;
+      }
       const bool first = !answered_;
       if (first && !peerAnswered(message.native, now)) return;
       if (phase_ == Phase::Ringing) {
         ringing_ = std::make_unique<SignalMessage>(std::move(message));  // the newest offer of the call
+        if (first) negotiationDeadline_ = now + config_.ringTimeout;
         return;
       }
       if (first) {
         negotiationDeadline_ = now + config_.negotiationTimeout;
         createLink();
       }
-      negotiation_.remoteOffer(std::move(*message.description), message.native ? message.native->negotiation : 0, *this,
-                               now);
+      offered(message, now);
       return;
     }
     case MessageType::Answer: {
@@ -243,6 +253,7 @@ void Connection::remoteMessage(SignalMessage& message, Millis now) {
       const bool counted = message.native.has_value();
       negotiation_.remoteAnswer(std::move(*message.description), counted, counted ? message.native->negotiation : 0,
                                 *this, now);
+      if (const std::unique_ptr<SignalMessage> early = std::move(early_)) remoteMessage(*early, now);
       return;
     }
     case MessageType::Candidate: {
@@ -301,15 +312,9 @@ void Connection::signalingOpened(Millis now) {
 
 void Connection::sayBye(const char* why, Millis now) {
   if (!answered_ && !identity_.outgoing) return;
+  if (config_.protocol == ProtocolChoice::PeerJs || protocol_ == Protocol::PeerJs) return;  // it has no word for it
   SignalMessage message;
-  address(message, MessageType::Candidate);
-  if (!message.native) return;  // PeerJS has no word for it
-  message.native->bye = why;
-  CandidateInit end;
-  end.hasMid = true;
-  end.sdpMid = "0";
-  end.hasLineIndex = true;
-  message.candidates.push_back(std::move(end));
+  sayGoodbye(message, identity_.peer, identity_.id, identity_.kind, why);
   host_.sendSignal(*this, message, now);
 }
 
@@ -332,12 +337,15 @@ void Connection::addCandidate(const CandidateInit& candidate) {
   candidateOps_.push_back(out.op);
 }
 
-void Connection::sendDescription(Description&& description, std::uint32_t negotiation) {
+void Connection::sendDescription(const Description& description, std::uint32_t negotiation, std::uint32_t seen) {
   const bool offer = description.type == SdpType::Offer;
   SignalMessage message;
   address(message, offer ? MessageType::Offer : MessageType::Answer);
-  message.description = std::move(description);
-  if (message.native) message.native->negotiation = negotiation;
+  message.description = description;
+  if (message.native) {
+    message.native->negotiation = negotiation;
+    message.native->seen = seen;
+  }
   if (offer) {
     message.metadata = identity_.metadata;
     if (identity_.kind == ConnectionKind::Data) {
@@ -424,6 +432,7 @@ void Connection::linkStateChanged(LinkState state, Millis now) {
   switch (state) {
     case LinkState::Connected:
       everConnected_ = true;
+      negotiation_.confirmed();
       if (identity_.kind == ConnectionKind::Media && phase_ == Phase::Open) negotiationDeadline_ = kNever;
       pathUp("the path is back");
       return;
@@ -474,6 +483,7 @@ void Connection::openChannel(Millis now) {
     return;
   }
   everConnected_ = true;
+  negotiation_.confirmed();
   if (identity_.kind == ConnectionKind::Data) negotiationDeadline_ = kNever;
   if (framing_) {
     Output& out = outbox_.add(OutputType::ChannelBind, identity_.handle);
@@ -568,6 +578,7 @@ void Connection::timeout(Millis now) {
   }
   if (now >= negotiationDeadline_) {
     negotiationDeadline_ = kNever;
+    sayBye("closed", now);
     fail(ErrorCode::Timeout, "peer \"%\" could not be reached in time", "timeout", now);
     return;
   }

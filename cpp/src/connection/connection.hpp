@@ -116,7 +116,7 @@ class Connection final : private Negotiation::Sink {
   Op setRemoteDescription(const Description& description) override;
   Op readLocalDescription() override;
   void addCandidate(const CandidateInit& candidate) override;
-  void sendDescription(Description&& description, std::uint32_t negotiation) override;
+  void sendDescription(const Description& description, std::uint32_t negotiation, std::uint32_t seen) override;
   void sendCandidates(std::vector<CandidateInit>&& candidates) override;
   void negotiated() override;
   void failed(ErrorCode code, const char* text, const std::string& why) override;
@@ -138,6 +138,7 @@ class Connection final : private Negotiation::Sink {
   void createLink();
   void dropLink();
   /// The first description of the other side came. False when its protocol is not what was asked for: it is over then.
+  void offered(SignalMessage& offer, Millis now);
   [[nodiscard]] bool peerAnswered(const std::optional<NativeTag>& tag, Millis now);
   void openChannel(Millis now);
   void pathDown(const char* reason, Millis now);
@@ -170,6 +171,7 @@ class Connection final : private Negotiation::Sink {
   std::vector<Op> candidateOps_;  ///< those of them whose failure is only a warning
 
   std::unique_ptr<SignalMessage> ringing_;  ///< the OFFER of a call that was not answered yet
+  std::unique_ptr<SignalMessage> early_;    ///< an OFFER that overtook the ANSWER it builds upon
   std::vector<CandidateInit> ringingCandidates_;
 
   Millis negotiationDeadline_ = kNever;

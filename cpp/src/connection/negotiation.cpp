@@ -33,7 +33,18 @@ void Negotiation::browserNeeds(Sink& sink, Millis now) {
   if (stable || settingAnswer) need(sink, now);
 }
 
-void Negotiation::remoteOffer(Description&& offer, std::uint32_t negotiation, Sink& sink, Millis now) {
+void Negotiation::remoteOffer(Description&& offer, std::uint32_t negotiation, std::uint32_t seen, Sink& sink,
+                              Millis now) {
+  // Who has answered our offer had withdrawn its own before: this one was only late.
+  if (native_ && seen < answeredNegotiation_) return;
+  if (native_ && negotiation <= remoteNegotiation_) {
+    // A copy. Was our answer lost? Then that has to come again, and not the negotiation.
+    const bool answered = signaling_ == Signaling::Stable && busy_ == Busy::None && !holding_;
+    if (negotiation == remoteNegotiation_ && answered && hold_.type == SdpType::Answer && !hold_.sdp.empty()) {
+      send(sink, now);
+    }
+    return;
+  }
   // Only the newest offer of the other side counts: it describes everything the older one did.
   pendingOffer_ = {std::move(offer), negotiation, true, true};
   step(sink, now);
@@ -51,6 +62,8 @@ void Negotiation::step(Sink& sink, Millis now) {
       const bool stale = signaling_ != Signaling::HaveLocalOffer || holding_ ||
                          (pendingAnswer_.counted && pendingAnswer_.negotiation != ownNegotiation_);
       if (stale) {
+        // The copy of one that was taken is nothing to speak of.
+        if (pendingAnswer_.counted && pendingAnswer_.negotiation == ownNegotiation_) continue;
         sink.warn(ErrorCode::BadSignal, "an ANSWER that no offer waits for was dropped");
         continue;
       }
@@ -125,6 +138,7 @@ void Negotiation::opDone(Op op, Description* description, Sink& sink, Millis now
       break;
     case Busy::SettingRemoteOffer:
       signaling_ = Signaling::HaveRemoteOffer;
+      resendAt_ = kNever;
       remoteNegotiation_ = applying_.negotiation;
       adoptRemote(applying_.description.sdp);
       offerHeldCandidates(sink);
@@ -135,6 +149,8 @@ void Negotiation::opDone(Op op, Description* description, Sink& sink, Millis now
       break;
     case Busy::SettingRemoteAnswer:
       signaling_ = Signaling::Stable;
+      resendAt_ = kNever;
+      answeredNegotiation_ = ownNegotiation_;
       adoptRemote(applying_.description.sdp);
       offerHeldCandidates(sink);
       sink.negotiated();
@@ -142,7 +158,7 @@ void Negotiation::opDone(Op op, Description* description, Sink& sink, Millis now
     case Busy::Reading:
       if (holding_) {
         if (description != nullptr) hold_ = std::move(*description);
-        releaseHold(sink);
+        releaseHold(sink, now);
       }
       break;
   }
@@ -158,7 +174,7 @@ void Negotiation::opFailed(Op op, const std::string& why, Sink& sink, Millis now
       break;
     case Busy::Reading:
       // The description as it was when it was set is still right, only without the later candidates.
-      if (holding_) releaseHold(sink);
+      if (holding_) releaseHold(sink, now);
       break;
     case Busy::SettingLocalOffer:
       return sink.failed(ErrorCode::WebRtc, "the browser could not make an offer: ", why);
@@ -172,22 +188,28 @@ void Negotiation::opFailed(Op op, const std::string& why, Sink& sink, Millis now
   step(sink, now);
 }
 
-void Negotiation::releaseHold(Sink& sink) {
+void Negotiation::releaseHold(Sink& sink, Millis now) {
   holding_ = false;
   // What was gathered until now is inside the description.
   outgoing_.clear();
   flushAt_ = kNever;
+  send(sink, now);
+  if (hold_.type == SdpType::Answer) sink.negotiated();
+}
+
+void Negotiation::send(Sink& sink, Millis now) {
   const bool answer = hold_.type == SdpType::Answer;
-  sink.sendDescription(std::move(hold_), answer ? remoteNegotiation_ : ownNegotiation_);
-  if (answer) sink.negotiated();
+  // Once the path works, it is the offerer who asks again for an answer that was lost.
+  if (native_ && !(answer && confirmed_)) resendAt_ = now + resendDelay_;
+  sink.sendDescription(hold_, answer ? remoteNegotiation_ : ownNegotiation_, answer ? 0 : remoteNegotiation_);
 }
 
 void Negotiation::localCandidate(CandidateInit& candidate, Sink& sink, Millis now) {
-  if (candidate.candidate.empty() && (!batching_ || outgoing_.empty())) return;  // worth a seat, not a frame of its own
+  if (candidate.candidate.empty() && (!native_ || outgoing_.empty())) return;  // worth a seat, not a frame of its own
   outgoing_.push_back(std::move(candidate));
   // Before its description a candidate means nothing to the other side.
   if (holding_ || busy_ == Busy::SettingLocalOffer || busy_ == Busy::SettingLocalAnswer) return;
-  if (!batching_) {
+  if (!native_) {
     flushCandidates(sink);
   } else if (flushAt_ == kNever) {
     flushAt_ = now + candidateBatch_;
@@ -207,7 +229,7 @@ void Negotiation::flushCandidates(Sink& sink) {
   flushAt_ = kNever;
   if (outgoing_.empty()) return;
   std::vector<CandidateInit> batch = std::exchange(outgoing_, {});
-  if (batching_) {
+  if (native_) {
     sink.sendCandidates(std::move(batch));
     return;
   }
@@ -253,12 +275,17 @@ void Negotiation::offerHeldCandidates(Sink& sink) {
 }
 
 Millis Negotiation::deadline() const {
-  return holding_ && busy_ == Busy::None ? std::min(flushAt_, holdUntil_) : flushAt_;
+  const Millis next = std::min(flushAt_, resendAt_);
+  return holding_ && busy_ == Busy::None ? std::min(next, holdUntil_) : next;
 }
 
 void Negotiation::timeout(Sink& sink, Millis now) {
   if (holding_ && busy_ == Busy::None && now >= holdUntil_) step(sink, now);
   if (now >= flushAt_) flushCandidates(sink);
+  if (now >= resendAt_) {
+    resendAt_ = kNever;
+    if (busy_ == Busy::None && !holding_) send(sink, now);
+  }
 }
 
 }  // namespace peerbridge

@@ -20,8 +20,9 @@ class Negotiation {
     virtual Op setRemoteDescription(const Description& description) = 0;
     virtual Op readLocalDescription() = 0;
     virtual void addCandidate(const CandidateInit& candidate) = 0;
-    /// A description for the other side. `negotiation` counts our offers; an answer echoes the offer's.
-    virtual void sendDescription(Description&& description, std::uint32_t negotiation) = 0;
+    /// A description for the other side. `negotiation` counts our offers; an answer echoes the offer's. `seen`: the
+    /// newest offer of the other side that an offer was made after.
+    virtual void sendDescription(const Description& description, std::uint32_t negotiation, std::uint32_t seen) = 0;
     virtual void sendCandidates(std::vector<CandidateInit>&& candidates) = 0;
     /// The answer is in place on both ends of this exchange, as far as this side can know.
     virtual void negotiated() = 0;
@@ -34,14 +35,15 @@ class Negotiation {
   };
 
   /// `polite`: this side yields when two offers cross. Both sides derive it from the two ids.
-  /// `candidateBatch`: see Config.
-  Negotiation(bool polite, Millis candidateBatch) : polite_(polite), candidateBatch_(candidateBatch) {}
+  /// `candidateBatch`, `resendDelay`: see Config.
+  Negotiation(bool polite, Millis candidateBatch, Millis resendDelay)
+      : polite_(polite), candidateBatch_(candidateBatch), resendDelay_(resendDelay) {}
 
   /// An offer is wanted: at the start, or because the browser fired negotiationneeded.
   void need(Sink& sink, Millis now);
   /// The browser fired negotiationneeded. Ignored where the browser is bound to fire again (webrtc-pc §4.7.3).
   void browserNeeds(Sink& sink, Millis now);
-  void remoteOffer(Description&& offer, std::uint32_t negotiation, Sink& sink, Millis now);
+  void remoteOffer(Description&& offer, std::uint32_t negotiation, std::uint32_t seen, Sink& sink, Millis now);
   /// `counted` false: the other side does not count (PeerJS).
   void remoteAnswer(Description&& answer, bool counted, std::uint32_t negotiation, Sink& sink, Millis now);
   void remoteCandidate(CandidateInit& candidate, Sink& sink);
@@ -55,8 +57,13 @@ class Negotiation {
   [[nodiscard]] Millis deadline() const;
   void timeout(Sink& sink, Millis now);
 
-  /// Toward a peer that understands them, candidates travel in batches; otherwise one by one, at once.
-  void setBatching(bool batching) { batching_ = batching; }
+  /// The other side is a peerbridge peer: candidates travel in batches, not one by one, and what is lost is sent again.
+  void setNative(bool native) { native_ = native; }
+  /// The path works, so the other side has our answer.
+  void confirmed() {
+    confirmed_ = true;
+    resendAt_ = kNever;
+  }
 
   /// Nothing is under way and no offer is outstanding.
   [[nodiscard]] bool settled() const { return busy_ == Busy::None && signaling_ == Signaling::Stable && !holding_; }
@@ -81,14 +88,17 @@ class Negotiation {
   void step(Sink& sink, Millis now);
   void apply(Remote& remote, Busy busy, Sink& sink);
   void holdDescription(Description* description, Millis now);
-  void releaseHold(Sink& sink);
+  void releaseHold(Sink& sink, Millis now);
+  void send(Sink& sink, Millis now);
   void flushCandidates(Sink& sink);
   void offerHeldCandidates(Sink& sink);
   void adoptRemote(const std::string& sdp);
 
   bool polite_;
   Millis candidateBatch_;
-  bool batching_ = false;
+  Millis resendDelay_;
+  bool native_ = false;
+  bool confirmed_ = false;
 
   Signaling signaling_ = Signaling::Stable;
   Busy busy_ = Busy::None;
@@ -99,12 +109,14 @@ class Negotiation {
   Remote applying_;  ///< what SettingRemoteOffer or SettingRemoteAnswer is about
 
   std::uint32_t ownNegotiation_ = 0;
+  std::uint32_t answeredNegotiation_ = 0;  ///< the newest of ours that was answered
   std::uint32_t remoteNegotiation_ = 0;
 
   bool holding_ = false;
-  Description hold_;  ///< waits for candidates to ride with it
+  Description hold_;  ///< what is sent last: waits for candidates to ride with it, and stays to be sent again
   Millis holdUntil_ = 0;
   bool gathered_ = false;
+  Millis resendAt_ = kNever;
 
   std::vector<CandidateInit> outgoing_;
   Millis flushAt_ = kNever;

@@ -77,6 +77,7 @@ enum class Field : std::uint8_t {
   NativeLink,
   NativeNegotiation,
   NativeBye,
+  NativeSeen,
   CandidateText,
   CandidateMid,
   CandidateLineIndex,
@@ -121,6 +122,7 @@ constexpr std::array<FieldRule, kFieldCount> kFields = {{
     {Where::Native, Kind::Unsigned, kMaxNumber, "link", "payload.peerbridge.link"},
     {Where::Native, Kind::Unsigned, kMaxNumber, "neg", "payload.peerbridge.neg"},
     {Where::Native, Kind::String, kMaxWordBytes, "bye", "payload.peerbridge.bye"},
+    {Where::Native, Kind::Unsigned, kMaxNumber, "seen", "payload.peerbridge.seen"},
     {Where::Candidate, Kind::String, kMaxCandidateBytes, "candidate", "payload.candidate.candidate"},
     {Where::Candidate, Kind::String, kMaxWordBytes, "sdpMid", "payload.candidate.sdpMid"},
     {Where::Candidate, Kind::Unsigned, 0xFFFF, "sdpMLineIndex", "payload.candidate.sdpMLineIndex"},
@@ -187,8 +189,8 @@ class Reader {
   enum class Need : std::uint8_t { Optional, Required };
   bool check(Field field, Need need);
   std::optional<std::string> text(Field field, Need need);
-  std::uint32_t number(Field field) {
-    return check(field, Need::Required) ? static_cast<std::uint32_t>(at(field).number) : 0;
+  std::uint32_t number(Field field, Need need = Need::Required) {
+    return check(field, need) ? static_cast<std::uint32_t>(at(field).number) : 0;
   }
   template <class Enum, std::size_t Count>
   Enum word(Field field, const std::array<std::string_view, Count>& names);
@@ -518,8 +520,9 @@ void Reader::readPayload(SignalMessage& message) {
   if (message.connectionId.empty()) fail(Field::ConnectionId, "is empty");
   message.kind = word<ConnectionKind>(Field::ConnectionKind, kKindNames);
   if (check(Field::Native, Need::Optional)) {
-    message.native = NativeTag{number(Field::NativeVersion), number(Field::NativeLink),
-                               number(Field::NativeNegotiation), text(Field::NativeBye, Need::Optional)};
+    message.native =
+        NativeTag{number(Field::NativeVersion), number(Field::NativeLink), number(Field::NativeNegotiation),
+                  text(Field::NativeBye, Need::Optional), number(Field::NativeSeen, Need::Optional)};
   }
   if (message.type == MessageType::Candidate) {
     if (check(Field::Candidate, Need::Optional)) message.candidates = std::move(single_);
@@ -626,6 +629,7 @@ void writePayload(JsonWriter& writer, const SignalMessage& message) {
     writer.numberMember("v", message.native->version);
     writer.numberMember("link", message.native->link);
     writer.numberMember("neg", message.native->negotiation);
+    if (message.native->seen != 0) writer.numberMember("seen", message.native->seen);
     if (message.native->bye) writer.stringMember("bye", *message.native->bye);
     writer.endObject();
   }
@@ -672,6 +676,20 @@ std::string serializeSignal(const SignalMessage& message) {
   if (!message.dst.empty()) writer.stringMember("dst", message.dst);
   writer.endObject();
   return writer.take();
+}
+
+void sayGoodbye(SignalMessage& message, const std::string& peer, const std::string& connectionId, ConnectionKind kind,
+                const char* why) {
+  message.type = MessageType::Candidate;
+  message.dst = peer;
+  message.connectionId = connectionId;
+  message.kind = kind;
+  message.native.emplace();
+  message.native->bye = why;
+  CandidateInit& end = message.candidates.emplace_back();
+  end.hasMid = true;
+  end.sdpMid = "0";
+  end.hasLineIndex = true;
 }
 
 }  // namespace peerbridge

@@ -41,6 +41,9 @@ struct NativeTag {
   /// CANDIDATE only: the sender's side of the connection is over, and why ("rejected", "cancelled", "closed").
   /// Its candidate is then the harmless end-of-candidates, so that a PeerJS peer is not disturbed.
   std::optional<std::string> bye;
+  /// OFFER: the newest offer of the other side that this one was made after; 0 is none, and not written. An offer that
+  /// was withdrawn for another one may still arrive after it, and shows by this that it is the older one.
+  std::uint32_t seen = 0;
 
   friend bool operator==(const NativeTag&, const NativeTag&) = default;
 };
@@ -87,5 +90,9 @@ inline constexpr std::size_t kMaxSignalCandidates = 256;
 /// Compact JSON, members in PeerJS's order. Invalid UTF-8 in any string becomes U+FFFD.
 /// Before: `metadata`, when set, is valid JSON text; a CANDIDATE has a candidate, an OFFER or ANSWER a description.
 [[nodiscard]] std::string serializeSignal(const SignalMessage& message);
+
+/// Makes `message` the one that ends a connection by signaling: see NativeTag::bye.
+void sayGoodbye(SignalMessage& message, const std::string& peer, const std::string& connectionId, ConnectionKind kind,
+                const char* why);
 
 }  // namespace peerbridge
