@@ -239,7 +239,7 @@ TEST_P(FramingRandom, EverythingArrivesExactlyOnceWhateverIsCut) {
 #ifdef __SANITIZE_ADDRESS__
   constexpr int kWorlds = 100;
 #else
-  constexpr int kWorlds = 400;
+  constexpr int kWorlds = 250;
 #endif
   for (int i = 0; i < kWorlds; ++i) {
     const auto seed = static_cast<std::uint64_t>(GetParam() * 100'000 + i);
