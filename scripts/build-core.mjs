@@ -72,6 +72,6 @@ const wasm = readFileSync(join(built, 'peerbridge.wasm'))
 copyFileSync(join(built, 'peerbridge.wasm'), join(generated, 'core.wasm'))
 const base64 = gzipSync(wasm, { level: 9 }).toString('base64')
 writeFileSync(join(generated, 'wasm.js'), `export default ${JSON.stringify(base64)}\n`)
-writeFileSync(join(generated, 'wasm.d.ts'), `/** The core, gzipped, in base64. */\ndeclare const wasm: string\nexport default wasm\n`)
+writeFileSync(join(generated, 'wasm.d.ts'), '/** The core, gzipped, in base64. */\ndeclare const wasm: string\nexport default wasm\n')
 
 console.log(`core: ${wasm.length} bytes of wasm, ${gzipSync(wasm, { level: 9 }).length} gzipped; loader ${gzipSync(minified.code, { level: 9 }).length} gzipped`)
