@@ -1,9 +1,9 @@
 // Two ends of a connection and a lossless, ordered channel between them that can be cut, in virtual time.
 #pragma once
 
-#include <algorithm>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>

@@ -1,8 +1,8 @@
 // Thousands of random worlds: whatever is cut and whenever, everything arrives exactly once, in order, byte for byte,
 // and memory stays within its bounds. A failure prints its seed.
-#include <algorithm>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "framing_pair.hpp"
