@@ -9,15 +9,14 @@
 #include <emscripten/emscripten.h>
 
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <string>
 #include <typeinfo>
 
 extern "C" {
 
-/// What an unknown type is called in embind's error; JavaScript frees it.
-EMSCRIPTEN_KEEPALIVE const char* __getTypeName(const std::type_info* /*type*/) { return strdup("?"); }
+/// What an unknown type is called in embind's error; JavaScript would free it. There are none.
+EMSCRIPTEN_KEEPALIVE const char* __getTypeName(const std::type_info* /*type*/) { return nullptr; }
 
 EMSCRIPTEN_KEEPALIVE __attribute__((constructor)) void __embind_register_native_and_builtin_types() {
   using namespace emscripten::internal;

@@ -70,8 +70,10 @@ export default createModule
 
 const wasm = readFileSync(join(built, 'peerbridge.wasm'))
 copyFileSync(join(built, 'peerbridge.wasm'), join(generated, 'core.wasm'))
-const base64 = gzipSync(wasm, { level: 9 }).toString('base64')
+// Level 7 of memory, not 8: shorter blocks, whose codes suit code and data each better. A hundredth less.
+const packed = gzipSync(wasm, { level: 9, memLevel: 7 })
+const base64 = packed.toString('base64')
 writeFileSync(join(generated, 'wasm.js'), `export default ${JSON.stringify(base64)}\n`)
 writeFileSync(join(generated, 'wasm.d.ts'), '/** The core, gzipped, in base64. */\ndeclare const wasm: string\nexport default wasm\n')
 
-console.log(`core: ${wasm.length} bytes of wasm, ${gzipSync(wasm, { level: 9 }).length} gzipped; loader ${gzipSync(minified.code, { level: 9 }).length} gzipped`)
+console.log(`core: ${wasm.length} bytes of wasm, ${packed.length} gzipped; loader ${gzipSync(minified.code, { level: 9 }).length} gzipped`)
