@@ -395,7 +395,7 @@ val toObject(const Output& o) {
       if (o.hasSize) object.set("size", static_cast<double>(o.size));
       break;
     case TransferProgress:
-      object.set("bytes", static_cast<double>(o.length));
+      object.set("bytes", static_cast<double>(o.size));
       break;
     default:
       break;

@@ -30,16 +30,7 @@ struct Endpoint::State final : Connection::Host {
   /// A place for a connection; places are used again, handles are not.
   struct Entry {
     std::unique_ptr<Connection> connection;  ///< null: free
-    Millis armed = kNever;                   ///< the deadline that stands in `timers` for it
-  };
-  /// All connections with one peer.
-  struct Party {
-    std::string peer;
-    std::vector<ConnectionHandle> connections;
-  };
-  struct Timer {
-    Millis at;
-    ConnectionHandle connection;
+    Millis armed = kNever;                   ///< its deadline
   };
   struct Orphan {
     SignalMessage message;
@@ -58,11 +49,7 @@ struct Endpoint::State final : Connection::Host {
   std::vector<Entry> entries;
   std::vector<std::uint32_t> freeEntries;
   HandleMap connections;  ///< to the index of its entry, plus one
-  HandleMap links;        ///< to connections, as the next two
-  HandleMap channels;
-  HandleMap ops;
-  std::vector<Party> parties;  ///< sorted by peer
-  std::vector<Timer> timers;   ///< a heap; entries that no longer match `armed` are stale
+  HandleMap channels;     ///< to connections
   std::vector<Orphan> orphans;
   std::vector<std::string> buried;                                ///< the names of what ended last
   std::vector<std::pair<ConnectionHandle, std::string>> arrived;  ///< signals that came in-band, not dispatched yet
@@ -88,14 +75,15 @@ struct Endpoint::State final : Connection::Host {
     }
     return nullptr;
   }
-  std::vector<Party>::iterator party(std::string_view peer) {
-    return std::lower_bound(parties.begin(), parties.end(), peer,
-                            [](const Party& a, std::string_view b) { return a.peer < b; });
-  }
-  /// A copy: what is done with them may end some.
+  /// Those with one peer, the oldest first as a rule. Handles, because what is done with them may end some.
   std::vector<ConnectionHandle> with(const std::string& peer) {
-    const auto it = party(peer);
-    return it == parties.end() || it->peer != peer ? std::vector<ConnectionHandle>{} : it->connections;
+    std::vector<ConnectionHandle> found;
+    for (const Entry& entry : entries) {
+      if (entry.connection && entry.connection->identity().peer == peer) {
+        found.push_back(entry.connection->identity().handle);
+      }
+    }
+    return found;
   }
   template <class Call>
   void forEach(Call call) {
@@ -109,20 +97,13 @@ struct Endpoint::State final : Connection::Host {
 
   // -- Connection::Host ------------------------------------------------------------------------------
 
-  static void own(HandleMap& map, std::uint32_t key, ConnectionHandle connection, bool mine) {
+  void channelOwned(ChannelHandle channel, ConnectionHandle connection, bool mine) override {
     if (mine) {
-      map.set(key, connection);
+      channels.set(channel, connection);
     } else {
-      map.erase(key);
+      channels.erase(channel);
     }
   }
-  void linkOwned(LinkHandle link, ConnectionHandle connection, bool mine) override {
-    own(links, link, connection, mine);
-  }
-  void channelOwned(ChannelHandle channel, ConnectionHandle connection, bool mine) override {
-    own(channels, channel, connection, mine);
-  }
-  void opOwned(Op op, ConnectionHandle connection, bool mine) override { own(ops, op, connection, mine); }
 
   void sendSignal(const Connection& from, SignalMessage& message, Millis now) override {
     // A goodbye outlives its connection.
@@ -130,22 +111,23 @@ struct Endpoint::State final : Connection::Host {
     route(bye ? 0 : from.identity().handle, message, now);
   }
 
-  void route(ConnectionHandle from, SignalMessage& message, Millis now) {
+  void route(ConnectionHandle from, const SignalMessage& message, Millis now) {
+    std::string text = serializeSignal(message);
     if (session.isOpen()) {
-      sendNow(message, from);
+      sendNow(std::move(text), from);
       return;
     }
     // Without the server, any open connection to the same peer leads there.
     for (const ConnectionHandle handle : with(message.dst)) {
       Connection& carrier = *find(handle);
       if (!carrier.canCarrySignals()) continue;
-      if (carrier.framing()->signal(serializeSignal(message))) {
+      if (carrier.framing()->signal(text)) {
         touched.push_back(handle);
         return;
       }
     }
     if (!session.mayOpen()) return;  // after disconnect() there is no way, and none to wait for
-    if (!queue.push(from, std::move(message), now + config.signalExpiry)) {
+    if (!queue.push(from, std::move(text), now + config.signalExpiry)) {
       outbox.warn(ErrorCode::SignalTooLarge, "too many signaling messages wait for the server; one was dropped");
     }
   }
@@ -153,8 +135,7 @@ struct Endpoint::State final : Connection::Host {
     arrived.emplace_back(through.identity().handle, std::move(text));
   }
 
-  void sendNow(const SignalMessage& message, ConnectionHandle from) {
-    std::string text = serializeSignal(message);
+  void sendNow(std::string&& text, ConnectionHandle from) {
     if (text.size() > kMaxSignalBytes) {
       outbox.error(OutputType::ConnectionError, from, ErrorCode::SignalTooLarge,
                    "a signaling message above 256 KiB was not sent: put less into the metadata", {});
@@ -184,9 +165,6 @@ struct Endpoint::State final : Connection::Host {
     if (connection == nullptr) return;
     if (buried.size() >= kMaxBuried) buried.erase(buried.begin());
     buried.push_back(nameOf(connection->identity().peer, connection->identity().id));
-    const auto it = party(connection->identity().peer);
-    std::erase(it->connections, handle);
-    if (it->connections.empty()) parties.erase(it);
     queue.drop(handle);
     const std::uint32_t place = connections.get(handle);
     connections.erase(handle);
@@ -195,25 +173,7 @@ struct Endpoint::State final : Connection::Host {
   }
 
   void arm(ConnectionHandle handle, const Connection& connection) {
-    Entry& entry = entries[connections.get(handle) - 1];
-    const Millis next = connection.deadline();
-    if (next == entry.armed) return;
-    entry.armed = next;
-    if (next == kNever) return;
-    timers.push_back({next, handle});
-    std::push_heap(timers.begin(), timers.end(), later);
-  }
-
-  static bool later(const Timer& a, const Timer& b) { return a.at != b.at ? a.at > b.at : a.connection > b.connection; }
-
-  [[nodiscard]] bool stale(const Timer& timer) const {
-    const std::uint32_t place = connections.get(timer.connection);
-    return place == 0 || entries[place - 1].armed != timer.at;
-  }
-
-  void popTimer() {
-    std::pop_heap(timers.begin(), timers.end(), later);
-    timers.pop_back();
+    entries[connections.get(handle) - 1].armed = connection.deadline();
   }
 
   /// Everything that follows from what was just handled, until nothing more follows.
@@ -230,7 +190,6 @@ struct Endpoint::State final : Connection::Host {
         if (carrier != nullptr) relayed(text, carrier->identity().peer, now);
       }
     }
-    while (!timers.empty() && stale(timers.front())) popTimer();
     disposeIfDone();
   }
 
@@ -248,7 +207,7 @@ struct Endpoint::State final : Connection::Host {
       case Session::Effect::None:
         return;
       case Session::Effect::Opened:
-        while (std::optional<SignalQueue::Entry> next = queue.take()) sendNow(next->message, next->connection);
+        while (std::optional<SignalQueue::Entry> next = queue.take()) sendNow(std::move(next->text), next->connection);
         forEach([now](Connection& connection) { connection.signalingOpened(now); });
         return;
       case Session::Effect::Dead:
@@ -395,9 +354,6 @@ struct Endpoint::State final : Connection::Host {
 
   Connection& add(Connection::Identity&& identity) {
     const ConnectionHandle handle = identity.handle;
-    auto it = party(identity.peer);
-    if (it == parties.end() || it->peer != identity.peer) it = parties.insert(it, Party{identity.peer, {}});
-    it->connections.push_back(handle);
     if (freeEntries.empty()) {
       entries.emplace_back();
       freeEntries.push_back(static_cast<std::uint32_t>(entries.size()));
@@ -483,23 +439,25 @@ struct Endpoint::State final : Connection::Host {
         touched.push_back(handle);
       }
     }
-    while (!timers.empty() && timers.front().at <= now) {
-      const Timer timer = timers.front();
-      const bool dead = stale(timer);
-      popTimer();
-      if (dead) continue;
-      Entry& entry = entries[connections.get(timer.connection) - 1];
-      entry.armed = kNever;
-      entry.connection->timeout(now);
-      touched.push_back(timer.connection);
+    // By index: what a connection does may make others.
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (entries[i].armed > now) continue;
+      entries[i].armed = kNever;
+      entries[i].connection->timeout(now);
+      touched.push_back(entries[i].connection->identity().handle);
     }
   }
 
   /// The connection that an input is about, or null.
   Connection* target(const Input& in) {
     if (in.connection != 0) return find(in.connection);
-    if (in.link != 0) return find(links.get(in.link));
-    return find(in.channel != 0 ? channels.get(in.channel) : ops.get(in.op));
+    if (in.link == 0 && in.channel != 0) return find(channels.get(in.channel));
+    for (const Entry& entry : entries) {
+      Connection* connection = entry.connection.get();
+      if (connection == nullptr) continue;
+      if (in.link != 0 ? connection->link() == in.link : connection->expects(in.op)) return connection;
+    }
+    return nullptr;
   }
 
   void handle(Input& in, Millis now) {
@@ -548,8 +506,9 @@ struct Endpoint::State final : Connection::Host {
       case InputType::OpDone:
         return connection->opDone(in, now);
       case InputType::OpFailed:
-        if (!in.text.empty()) in.label.insert(0, in.text + ": ");
-        return connection->opFailed(in.op, in.label, now);
+        if (!in.text.empty()) in.text += ": ";
+        in.text += in.label;
+        return connection->opFailed(in.op, in.text, now);
       case InputType::LocalCandidate:
         return connection->localCandidate(in.candidate, now);
       case InputType::GatheringComplete:
@@ -624,8 +583,10 @@ void Endpoint::handle(Input& input, Millis now) {
 std::optional<Output> Endpoint::poll() { return state_->outbox.pop(); }
 
 Millis Endpoint::deadline() const {
-  const Millis next = std::min(state_->session.deadline(), state_->queue.deadline());
-  return state_->timers.empty() ? next : std::min(next, state_->timers.front().at);
+  Millis next = std::min(state_->session.deadline(), state_->queue.deadline());
+  // A page has some connections, Chromium allows 500: walking over them costs less than keeping them in order.
+  for (const State::Entry& entry : state_->entries) next = std::min(next, entry.armed);
+  return next;
 }
 
 Framing* Endpoint::framing(ConnectionHandle handle) {

@@ -127,7 +127,7 @@ enum class OutputType : std::uint8_t {
   Delivered,           ///< connection, marker
   TransferOffered,     ///< connection, transfer, name, mime, size?
   TransferState,       ///< connection, transfer, state (TransferState of framing.hpp), reason
-  TransferProgress,    ///< connection, transfer, length
+  TransferProgress,    ///< connection, transfer, size
   TransferEnded,       ///< connection, transfer
   Warning,             ///< error, message
 };
@@ -151,7 +151,7 @@ struct Output {
   Op op = 0;
   std::uint32_t marker = 0;
   std::uint64_t offset = 0;
-  std::uint64_t length = 0;  ///< also: bytes, lowThreshold
+  std::uint64_t length = 0;  ///< also: lowThreshold
   std::uint64_t size = 0;
 
   std::string text;   ///< also: sdp, reason, message, id, name, peer

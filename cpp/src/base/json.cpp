@@ -92,6 +92,26 @@ void appendJsonString(std::string& out, std::string_view text) {
   out += '"';
 }
 
+bool isUtf8(std::string_view text) {
+  while (!text.empty()) {
+    const Sequence sequence = utf8Sequence(text);
+    if (!sequence.valid) return false;
+    text.remove_prefix(sequence.length);
+  }
+  return true;
+}
+
+void appendUtf8(std::string& out, unsigned code) {
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+    return;
+  }
+  const int rest = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;  // bytes of six bits behind the first
+  constexpr std::array<unsigned, 4> kLead = {0, 0xC0, 0xE0, 0xF0};
+  out += static_cast<char>(kLead[static_cast<std::size_t>(rest)] | (code >> (6 * rest)));
+  for (int i = rest - 1; i >= 0; --i) out += static_cast<char>(0x80U | ((code >> (6 * i)) & 0x3FU));
+}
+
 void JsonWriter::separate() {
   if (comma_) out_ += ',';
   comma_ = true;

@@ -15,6 +15,11 @@ namespace peerbridge {
 /// maximal subpart (Unicode §3.9, what TextDecoder does too), so the result is always valid UTF-8.
 void appendJsonString(std::string& out, std::string_view text);
 
+[[nodiscard]] bool isUtf8(std::string_view text);
+
+/// Before: `code` is a Unicode scalar value.
+void appendUtf8(std::string& out, unsigned code);
+
 class JsonWriter {
  public:
   void beginObject() { begin('{'); }

@@ -1,5 +1,6 @@
 #include "base/outbox.hpp"
 
+#include <string_view>
 #include <utility>
 
 namespace peerbridge {
@@ -23,9 +24,13 @@ void Outbox::error(OutputType type, ConnectionHandle connection, ErrorCode code,
                    const std::string& subject, const std::string* detail) {
   Output& output = add(type, connection);
   output.error = code;
-  output.text = text;
-  const std::size_t place = output.text.find('%');
-  if (place != std::string::npos) output.text.replace(place, 1, subject);
+  const std::string_view words = text;
+  const std::size_t place = words.find('%');
+  output.text = words.substr(0, place);
+  if (place != std::string_view::npos) {
+    output.text += subject;
+    output.text += words.substr(place + 1);
+  }
   if (detail != nullptr) output.text += *detail;
 }
 

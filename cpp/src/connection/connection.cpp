@@ -76,7 +76,7 @@ void Connection::finish(const char* reason) {
   ringing_.reset();
   early_.reset();
   ringingCandidates_.clear();
-  for (const Op op : std::exchange(ops_, {})) host_.opOwned(op, identity_.handle, false);
+  ops_.clear();
   candidateOps_.clear();
   dropLink();
   tellClosed(reason);
@@ -87,24 +87,21 @@ void Connection::tellClosed(const char* reason) {
   outbox_.add(OutputType::ConnectionClosed, identity_.handle).text = closeReason_ == nullptr ? reason : closeReason_;
 }
 
+bool Connection::expects(Op op) const { return std::find(ops_.begin(), ops_.end(), op) != ops_.end(); }
+
 Output& Connection::command(OutputType type) {
   const Op op = outbox_.nextOp();
   ops_.push_back(op);
-  host_.opOwned(op, identity_.handle, true);
   Output& out = outbox_.add(type);
   out.link = link_;
   out.op = op;
   return out;
 }
 
-void Connection::retireOp(Op op) {
-  std::erase(ops_, op);
-  host_.opOwned(op, identity_.handle, false);
-}
+void Connection::retireOp(Op op) { std::erase(ops_, op); }
 
 void Connection::createLink() {
   link_ = outbox_.nextLink();
-  host_.linkOwned(link_, identity_.handle, true);
   outbox_.add(OutputType::LinkCreate, identity_.handle).link = link_;
 }
 
@@ -116,7 +113,6 @@ void Connection::dropLink() {
   channelOpen_ = false;
   if (framing_ && framing_->attached()) framing_->detach();
   if (link_ == 0) return;
-  host_.linkOwned(link_, identity_.handle, false);
   outbox_.add(OutputType::LinkClose).link = link_;
   link_ = 0;
 }
@@ -601,18 +597,31 @@ void Connection::settle(Millis now) {
   }
 }
 
+/// An event of the framing layer that is an output of ours; only the members that its type calls for are set.
+void Connection::forward(OutputType type, FramingEvent& event) {
+  Output& out = outbox_.add(type, identity_.handle);
+  out.marker = event.marker;
+  out.transfer = event.transfer;
+  out.state = static_cast<std::uint8_t>(event.state);
+  out.offset = event.offset;
+  out.length = event.length;
+  out.hasSize = event.size.has_value();
+  out.size = event.size.value_or(0);
+  out.text = std::move(event.text);
+  out.label = std::move(event.mime);
+}
+
 void Connection::report(Millis now) {
   if (!framing_) return;
   now_ = now;
   while (std::optional<FramingEvent> event = framing_->poll()) {
     using Kind = FramingEvent::Kind;
-    const ConnectionHandle self = identity_.handle;
     switch (event->kind) {
       case Kind::Room:
-        outbox_.add(OutputType::Room, self);
+        forward(OutputType::Room, *event);
         break;
       case Kind::Delivered:
-        outbox_.add(OutputType::Delivered, self).marker = event->marker;
+        forward(OutputType::Delivered, *event);
         break;
       case Kind::Signal:
         host_.signalArrived(*this, std::move(event->text));
@@ -637,37 +646,21 @@ void Connection::report(Millis now) {
         fail(ErrorCode::ProtocolViolation, "peer \"%\" sent bytes that the protocol forbids: ", "protocol-violation",
              now, &event->text);
         return;
-      case Kind::TransferOffered: {
-        Output& out = outbox_.add(OutputType::TransferOffered, self);
-        out.transfer = event->transfer;
-        out.text = std::move(event->name);
-        out.label = std::move(event->mime);
-        out.hasSize = event->size.has_value();
-        out.size = event->size.value_or(0);
+      case Kind::TransferOffered:
+        event->text = std::move(event->name);
+        forward(OutputType::TransferOffered, *event);
         break;
-      }
-      case Kind::TransferRead: {
-        Output& out = outbox_.add(OutputType::TransferRead, self);
-        out.transfer = event->transfer;
-        out.offset = event->offset;
-        out.length = event->length;
+      case Kind::TransferRead:
+        forward(OutputType::TransferRead, *event);
         break;
-      }
-      case Kind::TransferState: {
-        Output& out = outbox_.add(OutputType::TransferState, self);
-        out.transfer = event->transfer;
-        out.state = static_cast<std::uint8_t>(event->state);
-        out.text = std::move(event->text);
+      case Kind::TransferState:
+        forward(OutputType::TransferState, *event);
         break;
-      }
-      case Kind::TransferProgress: {
-        Output& out = outbox_.add(OutputType::TransferProgress, self);
-        out.transfer = event->transfer;
-        out.length = event->size.value_or(0);
+      case Kind::TransferProgress:
+        forward(OutputType::TransferProgress, *event);
         break;
-      }
       case Kind::TransferEnded:
-        outbox_.add(OutputType::TransferEnded, self).transfer = event->transfer;
+        forward(OutputType::TransferEnded, *event);
         break;
       case Kind::Pong:
       case Kind::TransferWritable:

@@ -26,10 +26,8 @@ class Connection final : private Negotiation::Sink {
     virtual void sendSignal(const Connection& from, SignalMessage& message, Millis now) = 0;
     /// A signaling message came through this connection.
     virtual void signalArrived(const Connection& through, std::string&& text) = 0;
-    /// The connection uses this link or channel from now on, or no longer (`mine` false).
-    virtual void linkOwned(LinkHandle link, ConnectionHandle connection, bool mine) = 0;
+    /// The connection uses this channel from now on, or no longer (`mine` false).
     virtual void channelOwned(ChannelHandle channel, ConnectionHandle connection, bool mine) = 0;
-    virtual void opOwned(Op op, ConnectionHandle connection, bool mine) = 0;
 
    protected:
     ~Host() = default;
@@ -101,6 +99,8 @@ class Connection final : private Negotiation::Sink {
   [[nodiscard]] bool isUp() const { return phase_ == Phase::Open || phase_ == Phase::Recovering; }
   [[nodiscard]] const Identity& identity() const { return identity_; }
   [[nodiscard]] LinkHandle link() const { return link_; }
+  /// The browser is at work on this command for us.
+  [[nodiscard]] bool expects(Op op) const;
   [[nodiscard]] ChannelHandle channel() const { return channel_; }
   /// The native protocol runs, on a channel that is up: other connections' signals can ride along.
   [[nodiscard]] bool canCarrySignals() const;
@@ -141,6 +141,7 @@ class Connection final : private Negotiation::Sink {
   void offered(SignalMessage& offer, Millis now);
   [[nodiscard]] bool peerAnswered(const std::optional<NativeTag>& tag, Millis now);
   void openChannel(Millis now);
+  void forward(OutputType type, FramingEvent& event);
   void pathDown(const char* reason, Millis now);
   void pathUp(const char* reason);
   void tryRestart(Millis now);

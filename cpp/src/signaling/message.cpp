@@ -26,12 +26,111 @@ using Token = JsonLexer::token_type;
 }  // namespace
 }  // namespace peerbridge
 
-// The value of a number that is no integer is never looked at; metadata keeps its text. strtof, with the quadruple
-// precision arithmetic under it, would be a tenth of the wasm. Before: the lexer has checked the syntax.
+// The characters of a token are kept once, in token_buffer; lines are not counted.
 template <>
-[[gnu::nonnull]] inline void peerbridge::JsonLexer::strtof(float& value, const char* text, char** end) noexcept {
-  value = 0;
-  *end = const_cast<char*>(text) + std::char_traits<char>::length(text);
+inline void peerbridge::JsonLexer::reset() noexcept {
+  token_buffer.clear();
+}
+template <>
+inline peerbridge::JsonLexer::char_int_type peerbridge::JsonLexer::get() {
+  ++position.chars_read_total;
+  if (!std::exchange(next_unget, false)) current = ia.get_character();
+  return current;
+}
+template <>
+inline void peerbridge::JsonLexer::unget() {
+  next_unget = true;
+  --position.chars_read_total;
+}
+
+// RFC 8259 §6. Of the values only whole numbers are looked at, and none above 2^32: metadata keeps its text. strtof and
+// strtoull would be a tenth of the wasm.
+template <>
+inline peerbridge::JsonLexer::token_type peerbridge::JsonLexer::scan_number() {
+  const auto take = [this] {
+    add(current);
+    get();
+  };
+  const auto digits = [this, &take] {
+    if (current < '0' || current > '9') return false;
+    while (current >= '0' && current <= '9') {
+      if (value_unsigned <= 0xFFFF'FFFF) value_unsigned = value_unsigned * 10 + static_cast<unsigned>(current - '0');
+      take();
+    }
+    return true;
+  };
+  token_type type = token_type::value_unsigned;
+  reset();
+  value_unsigned = 0;
+  if (current == '-') {
+    type = token_type::value_integer;
+    take();
+  }
+  if (current == '0') {
+    take();
+  } else if (!digits()) {
+    return token_type::parse_error;
+  }
+  if (current == '.') {
+    type = token_type::value_float;
+    take();
+    if (!digits()) return token_type::parse_error;
+  }
+  if (current == 'e' || current == 'E') {
+    type = token_type::value_float;
+    take();
+    if (current == '+' || current == '-') take();
+    if (!digits()) return token_type::parse_error;
+  }
+  unget();
+  return type;
+}
+
+// As nlohmann's, but for two things: without its sentences about what may be wrong, two kilobytes of them; and half of
+// a surrogate pair becomes U+FFFD. JSON.stringify spells an emoji that was cut in two as \uD83D, JSON.parse takes it
+// back, and such a name in the metadata must not cost the whole connection. Before: the text is valid UTF-8.
+template <>
+inline peerbridge::JsonLexer::token_type peerbridge::JsonLexer::scan_string() {
+  constexpr std::string_view kLetters = R"("\/bfnrt)";
+  constexpr std::string_view kMeanings = "\"\\/\b\f\n\r\t";
+  const auto isHigh = [](int unit) { return (unit & 0xFC00) == 0xD800; };
+  const auto isLow = [](int unit) { return (unit & 0xFC00) == 0xDC00; };
+  int high = 0;  // the half of a pair that waits for the other
+  reset();
+  while (true) {
+    int c = get();
+    if (c < 0x20) return token_type::parse_error;  // the end too
+    int unit = -1;
+    if (c == '\\') {
+      c = get();
+      if (c == 'u') {
+        unit = get_codepoint();
+        if (unit < 0) return token_type::parse_error;
+        if (high != 0 && isLow(unit)) {
+          const int code = 0x10000 + ((high - 0xD800) << 10) + (unit - 0xDC00);
+          peerbridge::appendUtf8(token_buffer, static_cast<unsigned>(code));
+          high = 0;
+          continue;
+        }
+      } else {
+        const std::size_t letter = kLetters.find(static_cast<char>(c));
+        if (letter == std::string_view::npos) return token_type::parse_error;
+        c = kMeanings[letter];
+      }
+    } else if (c == '"') {
+      c = -1;
+    }
+    if (high != 0) peerbridge::appendUtf8(token_buffer, 0xFFFD);
+    high = isHigh(unit) && unit >= 0 ? unit : 0;
+    if (high != 0) continue;
+    if (unit >= 0) {
+      peerbridge::appendUtf8(token_buffer, isLow(unit) ? 0xFFFD : static_cast<unsigned>(unit));
+    } else if (c < 0) {
+      return token_type::value_string;
+    } else {
+      add(c);
+    }
+  }
 }
 
 namespace peerbridge {
@@ -40,11 +139,11 @@ namespace {
 // -- names ----------------------------------------------------------------------------------------
 
 // In the order of MessageType.
-constexpr std::array<std::string_view, 10> kTypeNames = {
+constexpr std::array<const char*, 10> kTypeNames = {
     "OPEN", "ERROR", "ID-TAKEN", "INVALID-KEY", "OFFER", "ANSWER", "CANDIDATE", "LEAVE", "EXPIRE", "HEARTBEAT",
 };
-constexpr std::array<std::string_view, 2> kKindNames = {"data", "media"};  // in the order of ConnectionKind
-constexpr std::array<std::string_view, 4> kSdpTypeNames = {"offer", "answer", "pranswer", "rollback"};
+constexpr std::array<const char*, 2> kKindNames = {"data", "media"};  // in the order of ConnectionKind
+constexpr std::array<const char*, 4> kSdpTypeNames = {"offer", "answer", "pranswer", "rollback"};
 
 // -- what is read ---------------------------------------------------------------------------------
 
@@ -95,8 +194,8 @@ struct FieldRule {
   Where where;
   Kind kind;            ///< Absent: anything goes
   std::uint32_t limit;  ///< bytes of a string, greatest value of a number
-  std::string_view key;
-  std::string_view path;
+  const char* key;
+  const char* path;
 };
 
 constexpr std::array<FieldRule, kFieldCount> kFields = {{
@@ -193,7 +292,7 @@ class Reader {
     return check(field, need) ? static_cast<std::uint32_t>(at(field).number) : 0;
   }
   template <class Enum, std::size_t Count>
-  Enum word(Field field, const std::array<std::string_view, Count>& names);
+  Enum word(Field field, const std::array<const char*, Count>& names);
 
   Mode mode_ = Mode::Read;
   Where where_ = Where::Outside;
@@ -270,18 +369,11 @@ bool Reader::read(JsonLexer& lexer, Token token) {
       if (capture) metadata_.boolean(token == Token::literal_true);
       return value(Kind::Boolean, token == Token::literal_true ? 1 : 0);
     case Token::value_unsigned:
-      if (capture) metadata_.unsignedNumber(lexer.get_number_unsigned());
-      return value(Kind::Unsigned, lexer.get_number_unsigned());
-    case Token::value_integer: {
-      // Only numbers with a minus sign come here, so a zero was "-0".
-      const std::int64_t number = lexer.get_number_integer();
-      if (capture && number == 0) metadata_.raw("-0");
-      if (capture && number != 0) metadata_.signedNumber(number);
-      return value(Kind::OtherNumber);
-    }
+    case Token::value_integer:
     case Token::value_float:
       if (capture) metadata_.raw(lexer.get_string());
-      return value(Kind::OtherNumber);
+      return token == Token::value_unsigned ? value(Kind::Unsigned, lexer.get_number_unsigned())
+                                            : value(Kind::OtherNumber);
     case Token::value_string:
       if (capture) metadata_.string(lexer.get_string());
       return value(Kind::String, 0, &lexer.get_string());
@@ -480,7 +572,7 @@ std::optional<std::string> Reader::text(Field field, Need need) {
 }
 
 template <class Enum, std::size_t Count>
-Enum Reader::word(Field field, const std::array<std::string_view, Count>& names) {
+Enum Reader::word(Field field, const std::array<const char*, Count>& names) {
   if (!check(field, Need::Required)) return Enum{};
   const auto* found = std::find(names.begin(), names.end(), at(field).text);
   if (found == names.end()) {
@@ -552,40 +644,6 @@ void Reader::readPayload(SignalMessage& message) {
   if (check(Field::Reliable, Need::Optional)) message.reliable = at(Field::Reliable).number != 0;
 }
 
-// JSON.stringify spells half of a surrogate pair (an emoji cut in two) as a \u escape, and JSON.parse takes it back;
-// nlohmann refuses it, since UTF-8 cannot carry it. Such a name in the metadata must not cost the whole connection:
-// in `text` every escape without its other half becomes \ufffd.
-void replaceLoneSurrogates(std::string& text) {
-  // The code unit of the \u escape at `i`, or 0 if there is none.
-  const auto unit = [&text](std::size_t i) -> unsigned {
-    if (i + 6 > text.size() || text[i] != '\\' || text[i + 1] != 'u') return 0;
-    unsigned result = 0;
-    for (std::size_t k = i + 2; k < i + 6; ++k) {
-      const auto c = static_cast<unsigned char>(text[k]);
-      const unsigned letter = c | 0x20U;
-      if (c >= '0' && c <= '9') {
-        result = result * 16 + c - '0';
-      } else if (letter >= 'a' && letter <= 'f') {
-        result = result * 16 + letter - 'a' + 10;
-      } else {
-        return 0;
-      }
-    }
-    return result;
-  };
-  const auto isHigh = [](unsigned u) { return u >= 0xD800 && u <= 0xDBFF; };
-  const auto isLow = [](unsigned u) { return u >= 0xDC00 && u <= 0xDFFF; };
-  for (std::size_t i = text.find('\\'); i != std::string::npos && i < text.size(); i = text.find('\\', i)) {
-    const unsigned first = unit(i);
-    if (isHigh(first) && isLow(unit(i + 6))) {
-      i += 12;
-      continue;
-    }
-    if (isHigh(first) || isLow(first)) text.replace(i, 6, "\\ufffd");
-    i += 2;  // past the escaped character, which may be a backslash
-  }
-}
-
 // -- writing --------------------------------------------------------------------------------------
 
 void writeCandidate(JsonWriter& writer, const CandidateInit& init) {
@@ -646,10 +704,8 @@ Result<SignalMessage> parseSignal(std::string_view text) {
   }
   // nlohmann takes a NUL for the end and never looks behind it.
   if (text.find('\0') != std::string_view::npos) return bad("text", "is not JSON: it contains a NUL byte");
-  std::string repaired(text);
-  replaceLoneSurrogates(repaired);
-  const char* const begin = repaired.data();
-  JsonLexer lexer(nlohmann::detail::input_adapter(begin, begin + repaired.size()));
+  if (!isUtf8(text)) return bad("text", "is not JSON: it is not UTF-8");
+  JsonLexer lexer(nlohmann::detail::input_adapter(text.data(), text.data() + text.size()));
   Reader reader;
   (void)reader.read(lexer);
   return reader.finish();

@@ -6,25 +6,17 @@
 namespace peerbridge {
 namespace {
 
-/// About what a message takes in memory and on the wire.
-std::size_t weigh(const SignalMessage& message) {
-  std::size_t bytes = 128 + message.dst.size() + message.connectionId.size() + message.text.size();
-  if (message.description) bytes += message.description->sdp.size();
-  if (message.metadata) bytes += message.metadata->size();
-  if (message.label) bytes += message.label->size();
-  for (const CandidateInit& init : message.candidates) {
-    bytes += 64 + init.candidate.size() + init.sdpMid.size() + init.usernameFragment.size();
-  }
-  return bytes;
-}
+/// About what a message takes in memory.
+std::size_t weigh(const SignalQueue::Entry& entry) { return sizeof(SignalQueue::Entry) + entry.text.size(); }
 
 }  // namespace
 
-bool SignalQueue::push(ConnectionHandle connection, SignalMessage message, Millis expiresAt) {
-  const std::size_t bytes = weigh(message);
+bool SignalQueue::push(ConnectionHandle connection, std::string&& text, Millis expiresAt) {
+  Entry entry{connection, std::move(text), expiresAt};
+  const std::size_t bytes = weigh(entry);
   if (size() >= maxMessages_ || bytes > maxBytes_ - bytes_) return false;
   bytes_ += bytes;
-  entries_.push_back({connection, std::move(message), expiresAt, bytes});
+  entries_.push_back(std::move(entry));
   return true;
 }
 
@@ -32,7 +24,7 @@ std::optional<SignalQueue::Entry> SignalQueue::take() {
   if (empty()) return std::nullopt;
   std::optional<Entry> entry(std::move(entries_[front_]));
   ++front_;
-  bytes_ -= entry->bytes;
+  bytes_ -= weigh(*entry);
   // Moving the rest forward one by one would make a flush quadratic.
   if (front_ * 2 >= entries_.size()) {
     entries_.erase(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(front_));
@@ -46,7 +38,7 @@ void SignalQueue::removeIf(Predicate predicate) {
   const auto begin = entries_.begin() + static_cast<std::ptrdiff_t>(front_);
   const auto kept = std::remove_if(begin, entries_.end(), [&](Entry& entry) {
     if (!predicate(entry)) return false;
-    bytes_ -= entry.bytes;
+    bytes_ -= weigh(entry);
     return true;
   });
   entries_.erase(kept, entries_.end());

@@ -6,10 +6,10 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "peerbridge/types.hpp"
-#include "signaling/message.hpp"
 
 namespace peerbridge {
 
@@ -21,16 +21,15 @@ class SignalQueue {
 
   struct Entry {
     ConnectionHandle connection = 0;
-    SignalMessage message;
+    std::string text;
     Millis expiresAt = 0;
-    std::size_t bytes = 0;  ///< what it counts against the bound
   };
 
   explicit SignalQueue(std::size_t maxMessages = kMaxMessages, std::size_t maxBytes = kMaxBytes)
       : maxMessages_(maxMessages), maxBytes_(maxBytes) {}
 
   /// False when full; then nothing changed and the message is lost to the caller: tell its connection.
-  [[nodiscard]] bool push(ConnectionHandle connection, SignalMessage message, Millis expiresAt);
+  [[nodiscard]] bool push(ConnectionHandle connection, std::string&& text, Millis expiresAt);
   /// The oldest message leaves the queue.
   [[nodiscard]] std::optional<Entry> take();
   /// Messages whose time is over (expiresAt ≤ now) leave; the connections they belonged to, each once, oldest first.
