@@ -87,8 +87,8 @@ struct Endpoint::State final : Connection::Host {
   }
   template <class Call>
   void forEach(Call call) {
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      if (Connection* connection = entries[i].connection.get()) {
+    for (const Entry& entry : entries) {
+      if (Connection* connection = entry.connection.get()) {
         touched.push_back(connection->identity().handle);
         call(*connection);
       }
@@ -439,12 +439,11 @@ struct Endpoint::State final : Connection::Host {
         touched.push_back(handle);
       }
     }
-    // By index: what a connection does may make others.
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      if (entries[i].armed > now) continue;
-      entries[i].armed = kNever;
-      entries[i].connection->timeout(now);
-      touched.push_back(entries[i].connection->identity().handle);
+    for (Entry& entry : entries) {
+      if (entry.armed > now) continue;
+      entry.armed = kNever;
+      entry.connection->timeout(now);
+      touched.push_back(entry.connection->identity().handle);
     }
   }
 
@@ -589,20 +588,20 @@ Millis Endpoint::deadline() const {
   return next;
 }
 
-Framing* Endpoint::framing(ConnectionHandle handle) {
-  Connection* connection = state_->find(handle);
-  return connection == nullptr || connection->finished() ? nullptr : connection->framing();
+Framing* Endpoint::framing(ConnectionHandle connection) {
+  Connection* found = state_->find(connection);
+  return found == nullptr || found->finished() ? nullptr : found->framing();
 }
 
-Action Endpoint::pump(ConnectionHandle handle, std::uint64_t bufferedAmount, Millis now, ChannelHandle& channel) {
-  Connection* connection = state_->find(handle);
-  if (connection == nullptr || connection->framing() == nullptr || connection->channel() == 0) return {};
-  channel = connection->channel();
-  const Action action = connection->framing()->next(bufferedAmount, now);
+Action Endpoint::pump(ConnectionHandle connection, std::uint64_t bufferedAmount, Millis now, ChannelHandle& channel) {
+  Connection* found = state_->find(connection);
+  if (found == nullptr || found->framing() == nullptr || found->channel() == 0) return {};
+  channel = found->channel();
+  const Action action = found->framing()->next(bufferedAmount, now);
   if (action.kind == ActionKind::Wait) {
     // Room that came up, messages that were acknowledged meanwhile.
-    connection->report(now);
-    state_->arm(handle, *connection);
+    found->report(now);
+    state_->arm(connection, *found);
   }
   return action;
 }

@@ -50,6 +50,7 @@ class Ring {
   void push(const T& value) {
     const T copy = value;  // it may be one of ours, which growing moves
     if (size_ == capacity_) {
+      // NOLINTNEXTLINE(bugprone-sizeof-expression): T may be a pointer.
       slots_ = static_cast<T*>(detail::growRing(slots_, sizeof(T), capacity_, head_));
       capacity_ = capacity_ == 0 ? 8 : capacity_ * 2;
       head_ = 0;

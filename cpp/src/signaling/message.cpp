@@ -115,7 +115,7 @@ inline peerbridge::JsonLexer::token_type peerbridge::JsonLexer::scan_string() {
       } else {
         const std::size_t letter = kLetters.find(static_cast<char>(c));
         if (letter == std::string_view::npos) return token_type::parse_error;
-        c = kMeanings[letter];
+        c = static_cast<unsigned char>(kMeanings[letter]);
       }
     } else if (c == '"') {
       c = -1;
