@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 
 #include "framing/frame.hpp"
 #include "framing/framing.hpp"
+#include "vectors.hpp"
 
 namespace peerbridge::testing {
 
@@ -240,7 +242,9 @@ class End {
   }
   [[nodiscard]] std::string violation() const {
     const FramingEvent* event = find(Kind::Violation);
-    return event == nullptr ? "" : event->text;
+    if (event == nullptr) return "";
+    static const nlohmann::json rules = readVectors("rules.json");
+    return rules[event->marker - 1].get<std::string>();
   }
 };
 

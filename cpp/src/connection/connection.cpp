@@ -643,8 +643,9 @@ void Connection::report(Millis now) {
         }
         break;
       case Kind::Violation:
-        fail(ErrorCode::ProtocolViolation, "peer \"%\" sent bytes that the protocol forbids: ", "protocol-violation",
-             now, &event->text);
+        event->text = std::to_string(event->marker);
+        fail(ErrorCode::ProtocolViolation, "peer \"%\" sent what the protocol forbids (docs/protocol.md), rule ",
+             "protocol-violation", now, &event->text);
         return;
       case Kind::TransferOffered:
         event->text = std::move(event->name);

@@ -11,24 +11,24 @@ Wrong readSegment(ByteReader& reader, Segment& segment) {
   std::uint8_t head = 0;
   std::uint64_t total = 0;
   std::uint64_t length = 0;
-  if (!reader.byte(head)) return "a segment without a head";
+  if (!reader.byte(head)) return Rule::SegmentWithoutAHead;
   segment.lane = static_cast<Lane>(head & 0x03);
   segment.first = (head & kFirst) != 0;
   segment.last = (head & kLast) != 0;
   segment.format = static_cast<Format>(head >> 4);
-  if (!segment.first && segment.format != 0) return "a format in the middle of a message";
+  if (!segment.first && segment.format != 0) return Rule::FormatInTheMiddleOfAMessage;
   const bool partial = segment.first && !segment.last;
-  if (partial && !reader.varint(total)) return "a segment whose total is no number";
-  if (!reader.varint(length)) return "a segment whose length is no number";
-  if (length > reader.remaining()) return "a segment that is longer than its frame";
+  if (partial && !reader.varint(total)) return Rule::SegmentWhoseTotalIsNoNumber;
+  if (!reader.varint(length)) return Rule::SegmentWhoseLengthIsNoNumber;
+  if (length > reader.remaining()) return Rule::SegmentThatIsLongerThanItsFrame;
   const bool whole = segment.first && segment.last;
-  if (length == 0 && !whole) return "an empty piece of a message";
+  if (length == 0 && !whole) return Rule::EmptyPieceOfAMessage;
   // The last piece has at least one byte too.
-  if (partial && total <= length) return "a total that leaves nothing to come";
+  if (partial && total <= length) return Rule::TotalThatLeavesNothingToCome;
   // Transfers are consumed by the core, which wants each of their messages in one piece.
   const bool transfer = segment.format == kFormatTransferControl || segment.format == kFormatTransferData;
-  if ((segment.lane == Lane::File) != transfer) return "a format that its lane does not carry";
-  if (transfer && !whole) return "a transfer message in pieces";
+  if ((segment.lane == Lane::File) != transfer) return Rule::FormatThatItsLaneDoesNotCarry;
+  if (transfer && !whole) return Rule::TransferMessageInPieces;
   segment.total = whole ? length : total;
   segment.offset = reader.offset();
   segment.length = static_cast<std::size_t>(length);
@@ -50,9 +50,9 @@ void writeSegmentHead(ByteWriter& writer, const Segment& segment) {
 }
 
 Wrong Reassembly::take(Segment& segment, std::uint64_t maxMessageBytes) {
-  if (segment.first == open) return open ? "a message that begins before the last one ended" : "a piece of no message";
+  if (segment.first == open) return open ? Rule::MessageThatBeginsBeforeTheLastOneEnded : Rule::PieceOfNoMessage;
   if (segment.first) {
-    if (segment.total > maxMessageBytes) return "a message above the limit";
+    if (segment.total > maxMessageBytes) return Rule::MessageAboveTheLimit;
     if (segment.last) return nullptr;
     open = true;
     format = segment.format;
@@ -61,8 +61,8 @@ Wrong Reassembly::take(Segment& segment, std::uint64_t maxMessageBytes) {
     return nullptr;
   }
   const std::uint64_t left = total - received;
-  if (segment.length > left) return "a message longer than its total";
-  if (segment.last != (segment.length == left)) return "a message that does not end at its total";
+  if (segment.length > left) return Rule::MessageLongerThanItsTotal;
+  if (segment.last != (segment.length == left)) return Rule::MessageThatDoesNotEndAtItsTotal;
   segment.format = format;
   segment.total = total;
   received += segment.length;

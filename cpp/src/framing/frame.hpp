@@ -6,6 +6,7 @@
 
 #include "base/bytes.hpp"
 #include "framing/framing.hpp"
+#include "framing/rule.hpp"
 
 namespace peerbridge {
 
@@ -43,7 +44,6 @@ struct Segment {
 };
 
 /// What was wrong, in words, or null.
-using Wrong = const char*;
 
 /// Reads one segment, bytes included. What a segment alone can violate is checked here, the rest in Reassembly.
 [[nodiscard]] Wrong readSegment(ByteReader& reader, Segment& segment);

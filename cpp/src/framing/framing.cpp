@@ -17,7 +17,7 @@ namespace {
 /// Frames that are written when they leave and never kept: HELLO, ACK, PING, PONG, CLOSE, CLOSED.
 constexpr std::size_t kLongestControl = 1 + 2 * kMaxVarintBytes + kMaxReason + 8;
 
-constexpr Wrong kNotSent = "an acknowledgement of what was not sent";
+constexpr Wrong kNotSent = Rule::AcknowledgementOfWhatWasNotSent;
 
 FramingConfig sane(FramingConfig config) {
   // What is accepted never falls below kFrameLimitBeforeHello; what is sent may.
@@ -107,7 +107,7 @@ struct Framing::State {
 
   void violation(Wrong wrong) {
     if (over) return;
-    tell(FramingEvent::Kind::Violation, wrong);
+    tell(FramingEvent::Kind::Violation, {}, wrong.code());
     end();
   }
 
@@ -185,7 +185,7 @@ struct Framing::State {
     const Action action = sender.step({frameLimit, acknowledgeable(), highOnly, now}, frame);
     if (action.kind != ActionKind::Send) return action;
     if (frame->length > frameLimit) {
-      violation("the new channel is too narrow for what has to be sent again");
+      violation(Rule::NewChannelIsTooNarrowForWhatHasToBeSentAgain);
       return {};
     }
     lastTold = told;
@@ -297,15 +297,15 @@ struct Framing::State {
     receiver.drop();
     ByteReader reader(frame);
     std::uint8_t type = 0;
-    if (frame.size() > acceptLimit()) return violation("a frame above the limit");
-    if (!reader.byte(type)) return violation("an empty frame");
-    if (!helloSeen && type != static_cast<std::uint8_t>(FrameType::Hello)) return violation("a frame before HELLO");
+    if (frame.size() > acceptLimit()) return violation(Rule::FrameAboveTheLimit);
+    if (!reader.byte(type)) return violation(Rule::EmptyFrame);
+    if (!helloSeen && type != static_cast<std::uint8_t>(FrameType::Hello)) return violation(Rule::FrameBeforeHello);
     lastHeard = now;
     ++stats.framesReceived;
     stats.bytesReceived += frame.size();
     if (isReservedFrame(type)) return;
     const Wrong wrong = handle(static_cast<FrameType>(type), reader, frame, now);
-    if (wrong != nullptr) violation(wrong);
+    if (wrong) violation(wrong);
   }
 
   [[nodiscard]] Wrong handle(FrameType type, ByteReader& reader, std::span<const std::byte> frame, Millis now) {
@@ -316,22 +316,22 @@ struct Framing::State {
       case FrameType::Data:
         return data(reader, frame, now);
       case FrameType::Ack:
-        if (!reader.varint(number)) return "an ACK that cannot be read";
+        if (!reader.varint(number)) return Rule::AckThatCannotBeRead;
         return acknowledged(number);
       case FrameType::Ping:
-        if (!reader.varint(pongToken)) return "a PING that cannot be read";
+        if (!reader.varint(pongToken)) return Rule::PingThatCannotBeRead;
         wantPong = true;
         return nullptr;
       case FrameType::Pong:
-        if (!reader.varint(number)) return "a PONG that cannot be read";
-        if (number > 0xffffffff) return "an answer to no PING";
+        if (!reader.varint(number)) return Rule::PongThatCannotBeRead;
+        if (number > 0xffffffff) return Rule::AnswerToNoPing;
         tell(FramingEvent::Kind::Pong, {}, static_cast<std::uint32_t>(number));
         return nullptr;
       case FrameType::Close:
         return close(reader);
       case FrameType::Closed:
-        if (!reader.varint(number)) return "a CLOSED that cannot be read";
-        if (!closeSent || number != sender.replay().nextSeq() - 1) return "a CLOSED to no CLOSE";
+        if (!reader.varint(number)) return Rule::ClosedThatCannotBeRead;
+        if (!closeSent || number != sender.replay().nextSeq() - 1) return Rule::ClosedToNoClose;
         if (const Wrong wrong = acknowledged(number)) return wrong;
         closedSeen = true;
         return nullptr;
@@ -342,7 +342,7 @@ struct Framing::State {
         return nullptr;
       }
     }
-    return "a frame of no known type";
+    return Rule::FrameOfNoKnownType;
   }
 
   [[nodiscard]] Wrong hello(ByteReader& reader) {
@@ -350,11 +350,11 @@ struct Framing::State {
     std::uint64_t limit = 0;
     std::uint64_t received = 0;
     if (!reader.varint(version) || !reader.varint(limit) || !reader.varint(received))
-      return "a HELLO that cannot be read";
-    if (helloSeen) return "a second HELLO";
-    if (version == 0 || limit < kFrameLimitBeforeHello) return "a HELLO that makes no sense";
+      return Rule::HelloThatCannotBeRead;
+    if (helloSeen) return Rule::SecondHello;
+    if (version == 0 || limit < kFrameLimitBeforeHello) return Rule::HelloThatMakesNoSense;
     // Less than it acknowledged before, and it has forgotten what we cannot send again.
-    if (received < sender.replay().acknowledgedSeq()) return "a HELLO that forgot frames";
+    if (received < sender.replay().acknowledgedSeq()) return Rule::HelloThatForgotFrames;
     if (const Wrong wrong = acknowledged(received)) return wrong;
     helloSeen = true;
     frameLimit = static_cast<std::size_t>(std::min<std::uint64_t>({limit, config.maxFrameBytes, channelLimit}));
@@ -367,13 +367,13 @@ struct Framing::State {
   [[nodiscard]] Wrong data(ByteReader& reader, std::span<const std::byte> frame, Millis now) {
     std::uint64_t seq = 0;
     std::uint64_t received = 0;
-    if (!reader.varint(seq) || !reader.varint(received)) return "a DATA frame that cannot be read";
-    if (seq == 0 || seq > receiver.received() + 1) return "a gap in the DATA frames";
+    if (!reader.varint(seq) || !reader.varint(received)) return Rule::DataFrameThatCannotBeRead;
+    if (seq == 0 || seq > receiver.received() + 1) return Rule::GapInTheDataFrames;
     if (received > sender.replay().sentSeq()) return kNotSent;
     if (seq <= receiver.received()) {
       ++stats.duplicatesDropped;
     } else {
-      if (peerClose && seq > *peerClose) return "a DATA frame after the last one";
+      if (peerClose && seq > *peerClose) return Rule::DataFrameAfterTheLastOne;
       if (const Wrong wrong = receiver.take(seq, frame, reader.offset())) return wrong;
     }
     (void)sender.acknowledge(received);
@@ -391,9 +391,9 @@ struct Framing::State {
     std::uint64_t length = 0;
     std::string_view reason;
     if (!reader.varint(last) || !reader.varint(length) || length > kMaxReason || !reader.text(length, reason)) {
-      return "a CLOSE that cannot be read";
+      return Rule::CloseThatCannotBeRead;
     }
-    if (last < receiver.received() || (peerClose && *peerClose != last)) return "a CLOSE before the last frame";
+    if (last < receiver.received() || (peerClose && *peerClose != last)) return Rule::CloseBeforeTheLastFrame;
     peerClose = last;
     peerReason = reason;
     answerClose();
@@ -423,7 +423,7 @@ struct Framing::State {
       std::size_t offset = 0;
       const Wrong wrong = segment.format == kFormatTransferControl ? transfers.control(bytes)
                                                                    : transfers.data(bytes, delivery.transfer, offset);
-      if (wrong != nullptr) violation(wrong);
+      if (wrong) violation(wrong);
       if (delivery.transfer == 0) continue;
       delivery.frameOffset += offset;
       delivery.length -= offset;

@@ -117,13 +117,14 @@ enum class TransferState : std::uint8_t {
 
 struct FramingEvent {
   enum class Kind : std::uint8_t {
-    Room,             ///< hasRoom() became true again
-    Delivered,        ///< `marker` and everything before it was acknowledged
-    Signal,           ///< `text` is a signaling message that came in-band
-    PeerHello,        ///< the other side's first frame on this channel came
-    PeerClosing,      ///< the other side sends nothing more; everything it sent has been delivered; `text` its reason
-    Closed,           ///< the close handshake is over (also by time-out): the link can go
-    Violation,        ///< `text` says what was wrong; close the connection with ProtocolViolation
+    Room,         ///< hasRoom() became true again
+    Delivered,    ///< `marker` and everything before it was acknowledged
+    Signal,       ///< `text` is a signaling message that came in-band
+    PeerHello,    ///< the other side's first frame on this channel came
+    PeerClosing,  ///< the other side sends nothing more; everything it sent has been delivered; `text` its reason
+    Closed,       ///< the close handshake is over (also by time-out): the link can go
+    Violation,    ///< `marker` is the number of the rule that was broken (docs/protocol.md, "Violations"); close the
+                  ///< connection
     TransferOffered,  ///< `transfer`, `name`, `mime`, `size`
     /// The source shall supply bytes [offset, offset+length) by transferPut(), in one or several calls; several reads
     /// may be open, their bytes are put in order. Fewer than length, then transferEnd(), is the end. With a declared

@@ -501,22 +501,22 @@ Wrong Transfers::control(std::span<const std::byte> message) {
   ByteReader reader(message);
   std::uint8_t code = 0;
   std::uint64_t id = 0;
-  if (!reader.byte(code)) return "an empty transfer message";
+  if (!reader.byte(code)) return Rule::EmptyTransferMessage;
   if (code >= 0x20 && code <= 0x3f) return nullptr;
   const bool sender =
       code >= static_cast<unsigned>(TransferOp::Offer) && code <= static_cast<unsigned>(TransferOp::Resume);
   const bool receiver =
       code >= static_cast<unsigned>(TransferOp::Accept) && code <= static_cast<unsigned>(TransferOp::Done);
-  if (!sender && !receiver) return "an unknown transfer message";
+  if (!sender && !receiver) return Rule::UnknownTransferMessage;
   const auto op = static_cast<TransferOp>(code);
-  if (!reader.varint(id) || id == 0 || id > kMaxId) return "a transfer message without an id";
+  if (!reader.varint(id) || id == 0 || id > kMaxId) return Rule::TransferMessageWithoutAnId;
   if (op == TransferOp::Offer) return offered(reader, id);
   const TransferHandle handle = static_cast<TransferHandle>(sender ? id * 2 : id * 2 - 1);
-  if (handle > (sender ? lastIncoming_ : lastOwn_)) return "a message of no transfer";
+  if (handle > (sender ? lastIncoming_ : lastOwn_)) return Rule::MessageOfNoTransfer;
   Transfer* const transfer = find(handle);
   // Ours may be over while the other side's last words are on their way.
   if (transfer == nullptr || isFinal(transfer->state)) return nullptr;
-  if (transfer->mine && (!transfer->counted || (transfer->wants & kWantOffer))) return "an answer to no offer";
+  if (transfer->mine && (!transfer->counted || (transfer->wants & kWantOffer))) return Rule::AnswerToNoOffer;
   if (op == TransferOp::Stop || op == TransferOp::ReceiverStop) return stopped(*transfer, reader);
   return sender ? fromSender(*transfer, op, reader) : fromReceiver(*transfer, op, reader);
 }
@@ -526,12 +526,12 @@ Wrong Transfers::offered(ByteReader& reader, std::uint64_t id) {
   std::uint64_t length = 0;
   std::string_view name;
   std::string_view mime;
-  if (id * 2 <= lastIncoming_) return "an offer whose id was used before";
+  if (id * 2 <= lastIncoming_) return Rule::OfferWhoseIdWasUsedBefore;
   if (!reader.varint(size) || !reader.varint(length) || length > kMaxTransferName || !reader.text(length, name) ||
       !reader.varint(length) || length > kMaxTransferMime || !reader.text(length, mime)) {
-    return "a transfer offer that cannot be read";
+    return Rule::TransferOfferThatCannotBeRead;
   }
-  if (openIncoming_ >= kMaxOffers) return "too many transfer offers at once";
+  if (openIncoming_ >= kMaxOffers) return Rule::TooManyTransferOffersAtOnce;
   auto transfer = std::make_unique<Transfer>();
   transfer->id = id;
   transfer->handle = lastIncoming_ = static_cast<TransferHandle>(id * 2);
@@ -551,16 +551,16 @@ Wrong Transfers::stopped(Transfer& transfer, ByteReader& reader) {
   std::uint64_t length = 0;
   std::string_view reason;
   if (!reader.byte(code) || !reader.varint(length) || length > kMaxReason || !reader.text(length, reason)) {
-    return "a transfer's end that cannot be read";
+    return Rule::TransferEndThatCannotBeRead;
   }
   TransferState state = TransferState::Cancelled;
   if (code == static_cast<std::uint8_t>(StopCode::Failed)) {
     state = TransferState::Failed;
   } else if (code == static_cast<std::uint8_t>(StopCode::Rejected)) {
-    if (!transfer.mine || transfer.state != TransferState::Offered) return "a rejection of no offer";
+    if (!transfer.mine || transfer.state != TransferState::Offered) return Rule::RejectionOfNoOffer;
     state = TransferState::Rejected;
   } else if (code != static_cast<std::uint8_t>(StopCode::Cancelled)) {
-    return "a transfer's end of no known kind";
+    return Rule::TransferEndOfNoKnownKind;
   }
   finish(transfer, state, reason);
   freeOffer(transfer);
@@ -574,9 +574,9 @@ Wrong Transfers::stopped(Transfer& transfer, ByteReader& reader) {
 Wrong Transfers::fromSender(Transfer& transfer, TransferOp op, ByteReader& reader) {
   if (op == TransferOp::End) {
     std::uint64_t total = 0;
-    if (!reader.varint(total)) return "a transfer's end that cannot be read";
-    if (transfer.state == TransferState::Offered) return "the end of a transfer that was not accepted";
-    if (transfer.ended || total != transfer.moved) return "a transfer that ends where it should not";
+    if (!reader.varint(total)) return Rule::TransferEndThatCannotBeRead;
+    if (transfer.state == TransferState::Offered) return Rule::EndOfATransferThatWasNotAccepted;
+    if (transfer.ended || total != transfer.moved) return Rule::TransferThatEndsWhereItShouldNot;
     if (transfer.size && total != *transfer.size) {
       stop(transfer, TransferState::Failed, kTooFew);
       return nullptr;
@@ -586,7 +586,7 @@ Wrong Transfers::fromSender(Transfer& transfer, TransferOp op, ByteReader& reade
     maybeEvents_ = true;
     return nullptr;
   }
-  if (transfer.state == TransferState::Offered) return "a pause of a transfer that was not accepted";
+  if (transfer.state == TransferState::Offered) return Rule::PauseOfATransferThatWasNotAccepted;
   transfer.pausedThere = op == TransferOp::Pause;
   updatePaused(transfer);
   return nullptr;
@@ -596,19 +596,18 @@ Wrong Transfers::fromReceiver(Transfer& transfer, TransferOp op, ByteReader& rea
   std::uint64_t consumed = 0;
   std::uint64_t limit = 0;
   if (op == TransferOp::Accept) {
-    if (!reader.varint(limit)) return "an acceptance that cannot be read";
-    if (transfer.state != TransferState::Offered) return "an acceptance of no offer";
+    if (!reader.varint(limit)) return Rule::AcceptanceThatCannotBeRead;
+    if (transfer.state != TransferState::Offered) return Rule::AcceptanceOfNoOffer;
     transfer.limit = limit;
     setState(transfer, TransferState::Active, {});
     return nullptr;
   }
-  if (transfer.state == TransferState::Offered) return "a transfer message before the acceptance";
+  if (transfer.state == TransferState::Offered) return Rule::TransferMessageBeforeTheAcceptance;
   switch (op) {
     case TransferOp::Window:
-      if (!reader.varint(consumed) || !reader.varint(limit)) return "a transfer window that cannot be read";
-      if (limit < transfer.limit) return "a transfer window that shrinks";
-      if (consumed < transfer.consumed || consumed > transfer.moved)
-        return "a transfer that consumed what was not sent";
+      if (!reader.varint(consumed) || !reader.varint(limit)) return Rule::TransferWindowThatCannotBeRead;
+      if (limit < transfer.limit) return Rule::TransferWindowThatShrinks;
+      if (consumed < transfer.consumed || consumed > transfer.moved) return Rule::TransferThatConsumedWhatWasNotSent;
       transfer.limit = limit;
       transfer.tellProgress = transfer.tellProgress || consumed > transfer.consumed;
       transfer.consumed = consumed;
@@ -617,7 +616,7 @@ Wrong Transfers::fromReceiver(Transfer& transfer, TransferOp op, ByteReader& rea
     case TransferOp::Done:
       // All but the END itself was framed, and that too if nothing wants to be written.
       if (!transfer.ended || transfer.moved != transfer.supplied || transfer.wants & kWantEnd) {
-        return "a transfer that is done before its end";
+        return Rule::TransferThatIsDoneBeforeItsEnd;
       }
       transfer.tellProgress = transfer.tellProgress || transfer.moved > transfer.consumed;
       transfer.consumed = transfer.moved;
@@ -635,12 +634,12 @@ Wrong Transfers::data(std::span<const std::byte> message, TransferHandle& handle
   handle = 0;
   ByteReader reader(message);
   std::uint64_t id = 0;
-  if (!reader.varint(id) || id == 0 || id > kMaxId || id * 2 > lastIncoming_) return "bytes of no transfer";
+  if (!reader.varint(id) || id == 0 || id > kMaxId || id * 2 > lastIncoming_) return Rule::BytesOfNoTransfer;
   Transfer* const transfer = find(static_cast<TransferHandle>(id * 2));
   if (transfer == nullptr || isFinal(transfer->state)) return nullptr;
   const std::size_t length = reader.remaining();
-  if (transfer->ended) return "bytes of a transfer after its end";
-  if (length > transfer->limit - transfer->moved) return "more bytes of a transfer than its window allows";
+  if (transfer->ended) return Rule::BytesOfATransferAfterItsEnd;
+  if (length > transfer->limit - transfer->moved) return Rule::MoreBytesOfATransferThanItsWindowAllows;
   if (length == 0) return nullptr;
   if (length > transfer->size.value_or(kMaxVarint) - transfer->moved) {
     stop(*transfer, TransferState::Failed, kTooMany);
