@@ -5,6 +5,7 @@
  *   build/wasm/bindings/peerbridge.{js,wasm}   what Emscripten made
  *   js/core/generated/glue.js                  its loader, minified
  *   js/core/generated/wasm.js                  the wasm, gzipped, as base64 in a module that every bundler can load
+ *   js/core/generated/emcc.txt                 the version of Emscripten that made it
  *   js/core/generated/core.wasm                the wasm as a file, for those who would rather serve it
  *
  * Does nothing when the sources are older than the result. `--force` builds anyway.
@@ -26,7 +27,7 @@ function newest(path) {
 }
 
 const sources = ['cpp', 'bindings', 'cmake', 'CMakeLists.txt', 'CMakePresets.json', 'scripts/build-core.mjs']
-const results = ['glue.js', 'glue.d.ts', 'wasm.js', 'wasm.d.ts', 'core.wasm'].map((name) => join(generated, name))
+const results = ['glue.js', 'glue.d.ts', 'wasm.js', 'wasm.d.ts', 'core.wasm', 'emcc.txt'].map((name) => join(generated, name))
 
 function upToDate() {
   if (process.argv.includes('--force') || !results.every((path) => existsSync(path))) return false
@@ -68,6 +69,9 @@ writeFileSync(
 export default createModule
 `,
 )
+
+const emcc = /\d+\.\d+\.\d+/.exec(spawnSync('emcc', ['--version'], { encoding: 'utf8' }).stdout ?? '')?.[0] ?? 'unknown'
+writeFileSync(join(generated, 'emcc.txt'), `${emcc}\n`)
 
 const wasm = readFileSync(join(built, 'peerbridge.wasm'))
 copyFileSync(join(built, 'peerbridge.wasm'), join(generated, 'core.wasm'))

@@ -55,12 +55,15 @@ if (!existsSync(join(dist, 'index.js'))) {
 }
 
 const KiB = 1024
+/** The compiler that the package is released with, Debian 12's. Another one makes a core of another size, and a right one. */
+const reference = '3.1.6'
+const emcc = readFileSync(join(root, 'js/core/generated/emcc.txt'), 'utf8').trim()
 /** Order of the table. `budget` in bytes. */
 const parts = [
   { name: 'JavaScript loaded first (`peerbridge`)', bytes: await loaded('index.js'), budget: 14 * KiB },
   { name: 'What `peerbridge/vue` adds to it', bytes: await loaded('vue/index.js') - await loaded('index.js') },
-  { name: 'Core, WebAssembly (loaded with the first connection)', bytes: packedCore(), budget: 36 * KiB },
-  { name: 'Core, its JavaScript glue (with it)', bytes: chunk(/^(glue|load)-/) },
+  { name: 'Core, WebAssembly (loaded with the first connection)', bytes: packedCore(), budget: 36 * KiB, compiled: true },
+  { name: 'Core, its JavaScript glue (with it)', bytes: chunk(/^(glue|load)-/), compiled: true },
   { name: 'Value codec (loaded with the first value)', bytes: chunk(/^values/) },
 ]
 
@@ -85,14 +88,18 @@ if (process.argv.includes('--write')) {
 }
 
 if (process.argv.includes('--check')) {
-  const wrong = parts.filter(({ bytes, budget }) => budget && bytes > budget)
+  const checked = parts.filter(({ compiled }) => !compiled || emcc === reference)
+  if (checked.length < parts.length) {
+    console.log(`sizes: this core was built by emcc ${emcc}, the releases are by ${reference}: its two rows are not held to the budget`)
+  }
+  const wrong = checked.filter(({ bytes, budget }) => budget && bytes > budget)
     .map(({ name, bytes, budget }) => `${name}: ${bytes} bytes are over the budget of ${budget}`)
   const written = marked.exec(text)?.[2]
   if (written === undefined) {
     wrong.push('README.md has no lines <!-- sizes --> and <!-- /sizes -->')
   }
   else {
-    for (const { name, bytes } of parts) {
+    for (const { name, bytes } of checked) {
       const line = written.split('\n').find(row => row.startsWith(`| ${name} |`))
       const said = line && Number.parseFloat(line.split('|')[2]) * KiB
       // Half of the last printed digit on top, or 0.4 KB could never be within 2 %.
