@@ -664,7 +664,6 @@ void Connection::report(Millis now) {
         forward(OutputType::TransferEnded, *event);
         break;
       case Kind::Pong:
-      case Kind::TransferWritable:
         break;
     }
   }

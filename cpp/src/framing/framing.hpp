@@ -134,8 +134,7 @@ struct FramingEvent {
     TransferState,     ///< `transfer`, `state`, `text` a reason
     TransferProgress,  ///< sender: `size` bytes are in the receiver's hands
     TransferEnded,  ///< receiver: the last byte was delivered; call transferConsumed() for all, then transferComplete()
-    TransferWritable,  ///< unused by the core itself; reserved
-    Pong,              ///< the answer to ping(`marker`) came
+    Pong,           ///< the answer to ping(`marker`) came
   };
   Kind kind = Kind::Room;
   std::uint32_t marker = 0;
