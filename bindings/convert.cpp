@@ -19,6 +19,7 @@ constexpr const char* kLinkStates[] = {"new", "connecting", "connected", "discon
 constexpr const char* kNetworkChanges[] = {"online", "offline", "changed", "resumed"};
 constexpr const char* kProtocols[] = {"native", "peerjs"};
 constexpr const char* kProtocolChoices[] = {"auto", "native", "peerjs"};
+constexpr const char* kTrickles[] = {"full", "half", "none"};
 constexpr const char* kPeerStates[] = {"idle", "connecting", "open", "reconnecting", "closed"};
 constexpr const char* kConnectionStates[] = {"connecting", "open", "recovering", "closed"};
 constexpr const char* kTransferStates[] = {"offered", "active", "paused", "done", "rejected", "cancelled", "failed"};
@@ -155,6 +156,7 @@ constexpr struct {
     {"gathering-complete", kLink},
     {"negotiation-needed", kLink},
     {"link-state", kLink},
+    {"path-changed", kLink},
     {"channel-arrived", kLink | kChannel},
     {"channel-opened", kChannel | kMaxMessageSize},
     {"channel-closed", kChannel},
@@ -263,6 +265,7 @@ constexpr const char* kOutputNames[] = {
     "read-local-description",
     "add-candidate",
     "restart-ice",
+    "rollback",
     "channel-create",
     "channel-bind",
     "channel-close",
@@ -409,6 +412,7 @@ Config toConfig(const val& o) {
   Config config;
   (void)read(o, "seed", config.seed);
   read(o, "protocol", kProtocolChoices, config.protocol);
+  read(o, "trickle", kTrickles, config.trickle);
   (void)read(o, "autoReconnect", config.autoReconnect);
   double retries = config.reconnectRetries;
   (void)read(o, "reconnectRetries", retries);
@@ -418,14 +422,42 @@ Config toConfig(const val& o) {
     Millis Config::*member;
   } kTimes[] = {
       {"reconnectDelay", &Config::reconnectDelay},
+      {"reconnectMaxDelay", &Config::reconnectMaxDelay},
       {"heartbeatInterval", &Config::heartbeatInterval},
+      {"probeInterval", &Config::probeInterval},
+      {"probeTimeout", &Config::probeTimeout},
+      {"urgentProbeTimeout", &Config::urgentProbeTimeout},
+      {"connectTimeout", &Config::connectTimeout},
+      {"urgentConnectTimeout", &Config::urgentConnectTimeout},
+      {"urgentReconnectDelay", &Config::urgentReconnectDelay},
+      {"openTimeout", &Config::openTimeout},
+      {"registerTimeout", &Config::registerTimeout},
+      {"signalExpiry", &Config::signalExpiry},
+      {"candidateBatch", &Config::candidateBatch},
+      {"candidateQuiet", &Config::candidateQuiet},
+      {"gatherTimeout", &Config::gatherTimeout},
       {"negotiationTimeout", &Config::negotiationTimeout},
+      {"ringTimeout", &Config::ringTimeout},
+      {"resendDelay", &Config::resendDelay},
+      {"orphanExpiry", &Config::orphanExpiry},
+      {"pulseInterval", &Config::pulseInterval},
+      {"silenceLimit", &Config::silenceLimit},
+      {"urgentSilenceLimit", &Config::urgentSilenceLimit},
+      {"restartYield", &Config::restartYield},
+      {"restartDelay", &Config::restartDelay},
+      {"restartMaxDelay", &Config::restartMaxDelay},
+      {"raceDelay", &Config::raceDelay},
+      {"raceGrace", &Config::raceGrace},
+      {"raceRetry", &Config::raceRetry},
+      {"returnGrace", &Config::returnGrace},
       {"recoveryBudget", &Config::recoveryBudget},
   };
   for (const auto& time : kTimes) {
     double given = 0;
     if (read(o, time.name, given) && given > 0 && given < 1e12) config.*time.member = static_cast<Millis>(given);
   }
+  (void)read(o, "maxConnections", config.maxConnections);
+  (void)read(o, "maxConnectionsPerPeer", config.maxConnectionsPerPeer);
   return config;
 }
 

@@ -57,6 +57,8 @@ export type CoreInput =
   | { type: 'gathering-complete', link: number }
   | { type: 'negotiation-needed', link: number }
   | { type: 'link-state', link: number, state: RTCPeerConnectionState }
+  /** RTCIceTransport fired selectedcandidatepairchange. */
+  | { type: 'path-changed', link: number }
   // ---- RTCDataChannel
   /** `channel` is an odd handle that the driver made for it. */
   | { type: 'channel-arrived', link: number, channel: number, label: string, protocol: string }
@@ -96,6 +98,8 @@ export type CoreCommand =
   | { type: 'read-local-description', link: number, op: number }
   | { type: 'add-candidate', link: number, op: number, candidate: string, sdpMid?: string, sdpMLineIndex?: number, usernameFragment?: string }
   | { type: 'restart-ice', link: number }
+  /** pc.setLocalDescription({ type: 'rollback' }), where setRemoteDescription does not do it by itself. */
+  | { type: 'rollback', link: number, op: number }
   | { type: 'channel-create', link: number, channel: number, label: string, ordered: boolean, lowThreshold: number }
   /** Which channel carries this connection from now on, and the threshold for bufferedamountlow; precedes its first transmit. */
   | { type: 'channel-bind', channel: number, connection: number, lowThreshold: number }
@@ -140,16 +144,55 @@ export type CoreEvent =
 
 export type CoreOutput = CoreCommand | CoreEvent
 
-/** Milliseconds and bytes; what is left out has the default of `Config` in config.hpp. */
-export interface CoreConfig {
+/**
+ * The timers and limits of `Config` in config.hpp, which gives each its default and reason. Milliseconds, not 0.
+ */
+export interface CoreTimers {
+  reconnectDelay?: number
+  reconnectMaxDelay?: number
+  heartbeatInterval?: number
+  probeInterval?: number
+  probeTimeout?: number
+  urgentProbeTimeout?: number
+  connectTimeout?: number
+  urgentConnectTimeout?: number
+  urgentReconnectDelay?: number
+  openTimeout?: number
+  registerTimeout?: number
+  signalExpiry?: number
+  candidateBatch?: number
+  candidateQuiet?: number
+  gatherTimeout?: number
+  negotiationTimeout?: number
+  ringTimeout?: number
+  resendDelay?: number
+  orphanExpiry?: number
+  pulseInterval?: number
+  silenceLimit?: number
+  urgentSilenceLimit?: number
+  restartYield?: number
+  restartDelay?: number
+  restartMaxDelay?: number
+  raceDelay?: number
+  raceGrace?: number
+  raceRetry?: number
+  returnGrace?: number
+  recoveryBudget?: number
+}
+
+/** What is left out has the default of `Config` in config.hpp. */
+export interface CoreConfig extends CoreTimers {
   /** Randomness for jitter, from crypto.getRandomValues; the core has none of its own. */
   seed: number
   protocol?: 'auto' | 'native' | 'peerjs'
+  trickle?: 'full' | 'half' | 'none'
   autoReconnect?: boolean
   /** -1 for ever. */
   reconnectRetries?: number
-  reconnectDelay?: number
-  heartbeatInterval?: number
+  /** Bytes. */
+  maxMessageBytes?: number
+  maxConnections?: number
+  maxConnectionsPerPeer?: number
 }
 
 /** Scheduling classes of the data border: lower is more urgent. */

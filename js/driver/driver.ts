@@ -252,6 +252,8 @@ export class Driver {
           candidate, sdpMid: sdpMid ?? null, sdpMLineIndex: sdpMLineIndex ?? null, usernameFragment: usernameFragment ?? null,
         }))
       }
+      case 'rollback':
+        return this.#operate(command.link, command.op, pc => pc.setLocalDescription({ type: 'rollback' }))
       case 'restart-ice':
         this.#links.get(command.link)?.pc.restartIce()
         return

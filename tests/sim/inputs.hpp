@@ -76,6 +76,7 @@ using Answer = WithHandle<InputType::Answer, &Input::connection>;
 using Close = WithHandle<InputType::Close, &Input::connection>;
 using SignalingOpened = WithHandle<InputType::SignalingOpened, &Input::transport>;
 using GatheringComplete = WithHandle<InputType::GatheringComplete, &Input::link>;
+using PathChanged = WithHandle<InputType::PathChanged, &Input::link>;
 using NegotiationNeeded = WithHandle<InputType::NegotiationNeeded, &Input::link>;
 using ChannelClosed = WithHandle<InputType::ChannelClosed, &Input::channel>;
 

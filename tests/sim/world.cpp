@@ -212,6 +212,8 @@ void Node::perform(Output& output) {
       world_.checkNeeded(pc);
       return;
     }
+    case OutputType::Rollback:
+      return world_.violation(name + " rolls back by hand where the browser does it by itself");
     case OutputType::ChannelCreate: {
       auto end = std::make_unique<World::ChannelEnd>();
       end->pc = pcOf(o.link);

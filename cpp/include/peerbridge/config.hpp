@@ -15,6 +15,13 @@ enum class ProtocolChoice : std::uint8_t {
   PeerJs,  ///< never offer the native protocol
 };
 
+/// How candidates travel (RFC 8838).
+enum class Trickle : std::uint8_t {
+  Full,  ///< descriptions leave at once, candidates behind them
+  Half,  ///< the offer waits for its candidates, the answer does not: for an answerer that cannot trickle
+  None,  ///< every description waits for its candidates, none follows: for signaling of one message each way
+};
+
 struct Config {
   /// Randomness for jitter, given from outside: the core has none of its own.
   std::uint64_t seed = 0;
@@ -31,8 +38,19 @@ struct Config {
   Millis reconnectMaxDelay = 10'000;
   /// PeerServer forgets a client after 60 s of silence; PeerJS sends one every 5 s, and so do we.
   Millis heartbeatInterval = 5'000;
+  /// A server that said nothing for so long is asked for a sign of life, by a message to ourselves, which PeerServer
+  /// relays like any other: a socket may look open long after its network is gone.
+  Millis probeInterval = 15'000;
+  /// It has so long to answer; then the transport is given up. Mobile networks take seconds to wake up.
+  Millis probeTimeout = 5'000;
+  /// The same while a connection recovers or the network changed: then it is likely that the server is lost too.
+  Millis urgentProbeTimeout = 1'500;
   /// A transport that is neither open nor closed after this long is given up.
   Millis connectTimeout = 10'000;
+  /// While a connection recovers, two attempts of three get only so long, and pauses are at most the second: TCP's own
+  /// retries would sleep through the moment when the network returns.
+  Millis urgentConnectTimeout = 2'500;
+  Millis urgentReconnectDelay = 500;
   /// PeerServer swaps the socket of a known id and token without saying OPEN. On a reconnect, silence of this length
   /// after the transport opened counts as OPEN; on a first registration it counts as a dead server.
   Millis openTimeout = 2'000;
@@ -41,9 +59,16 @@ struct Config {
   Millis signalExpiry = 30'000;
 
   // -- negotiation -------------------------------------------------------------------------------------
-  /// A description waits this long for candidates to ride with it, and later candidates wait as long for company:
-  /// host candidates come within a few milliseconds, and every signaling frame costs the server a system call.
+  Trickle trickle = Trickle::Full;
+  /// Candidates wait this long for company: host candidates come within a few milliseconds of each other, and every
+  /// signaling frame costs the server a system call.
   Millis candidateBatch = 20;
+  /// The offerer's first candidates leave earlier, once none came for so long: the other side can begin with them while
+  /// its own are being gathered.
+  Millis candidateQuiet = 2;
+  /// Without trickle a description waits this long for its candidates. Browsers try a dead STUN server for 10 s and
+  /// more.
+  Millis gatherTimeout = 3'000;
   /// From OFFER or ANSWER to an open channel. RFC 8863 gives ICE 39.5 s; people give up sooner.
   Millis negotiationTimeout = 30'000;
   /// How long a call may ring. Longer than any telephone, and short enough that a call whose signaling was lost ends.
@@ -55,18 +80,37 @@ struct Config {
   Millis orphanExpiry = 10'000;
 
   // -- recovery ----------------------------------------------------------------------------------------
+  /// Nothing came from the other side for so long: it is asked for a sign of life (PING). Native protocol only.
+  Millis pulseInterval = 1'000;
+  /// Nothing came for so long: the path is down. Browsers say so after 5 s at the earliest.
+  Millis silenceLimit = 2'000;
+  /// The same after the network changed or the page woke up, when the path is asked at once.
+  Millis urgentSilenceLimit = 600;
+  /// The side that took the connection leaves so much time to the other to begin the ICE restart: crossing offers cost
+  /// one more round.
+  Millis restartYield = 300;
   /// First pause between two ICE restarts of one connection; doubled up to restartMaxDelay.
   Millis restartDelay = 1'000;
   Millis restartMaxDelay = 8'000;
+  /// The path is down for so long (counted from the last sign of life): a fresh RTCPeerConnection races the old one.
+  Millis raceDelay = 8'000;
+  /// The browser says that the path is back, and nothing comes through it for so long: then SCTP sleeps in its own
+  /// retransmission back-off, for up to 3 s, and a fresh RTCPeerConnection is faster.
+  Millis raceGrace = 200;
+  /// Pause after a fresh one that failed.
+  Millis raceRetry = 1'000;
+  /// EXPIRE says that the other peer is not at the server. After we came back to it ourselves it may only be late: the
+  /// longest pause of its own back-off.
+  Millis returnGrace = 15'000;
   /// A connection that stays down this long is closed with the reason connection-lost.
   Millis recoveryBudget = 60'000;
 
   // -- bounds ------------------------------------------------------------------------------------------
   /// Incoming connections beyond this are refused: one lying peer must not fill the memory. Chromium allows 500
   /// RTCPeerConnections a page.
-  std::size_t maxConnections = 512;
+  std::uint32_t maxConnections = 512;
   /// Incoming connections from one peer.
-  std::size_t maxConnectionsPerPeer = 64;
+  std::uint32_t maxConnectionsPerPeer = 64;
 };
 
 }  // namespace peerbridge

@@ -40,6 +40,7 @@ enum class InputType : std::uint8_t {
   GatheringComplete,  ///< link
   NegotiationNeeded,  ///< link
   LinkState,          ///< link, linkState
+  PathChanged,        ///< link: its ICE transport selected another pair of candidates
   // RTCDataChannel.
   ChannelArrived,  ///< link, channel
   ChannelOpened,   ///< channel, length (maxMessageSize)
@@ -106,6 +107,7 @@ enum class OutputType : std::uint8_t {
   ReadLocalDescription,  ///< link, op
   AddCandidate,          ///< link, op, candidate
   RestartIce,            ///< link
+  Rollback,              ///< link, op: for browsers whose setRemoteDescription does not roll back by itself
   ChannelCreate,         ///< link, channel, label, lowThreshold; always ordered
   ChannelBind,           ///< channel, connection, lowThreshold
   ChannelClose,          ///< channel
