@@ -15,14 +15,14 @@ const inputs: Record<CoreInput['type'], true> = {
   'start': true, 'connect': true, 'answer': true, 'close': true, 'disconnect': true, 'reconnect': true, 'destroy': true,
   'id-assigned': true, 'id-failed': true, 'signaling-opened': true, 'signaling-message': true, 'signaling-closed': true,
   'op-done': true, 'op-failed': true, 'local-candidate': true, 'gathering-complete': true, 'negotiation-needed': true,
-  'link-state': true, 'channel-arrived': true, 'channel-opened': true, 'channel-closed': true, 'transfer-offer': true,
+  'link-state': true, 'path-changed': true, 'channel-arrived': true, 'channel-opened': true, 'channel-closed': true, 'transfer-offer': true,
   'transfer-accept': true, 'transfer-reject': true, 'transfer-pause': true, 'transfer-resume': true, 'transfer-cancel': true,
   'transfer-end': true, 'transfer-consumed': true, 'transfer-complete': true, 'network': true, 'page-hide': true, 'timeout': true,
 }
 const outputs: Record<CoreOutput['type'], true> = {
   'request-id': true, 'signaling-connect': true, 'signaling-send': true, 'signaling-close': true, 'link-create': true,
   'link-close': true, 'set-local-description': true, 'set-remote-description': true, 'read-local-description': true,
-  'add-candidate': true, 'restart-ice': true, 'channel-create': true, 'channel-bind': true, 'channel-close': true,
+  'add-candidate': true, 'restart-ice': true, 'rollback': true, 'channel-create': true, 'channel-bind': true, 'channel-close': true,
   'transmit': true, 'transfer-read': true, 'dispose': true, 'peer-state': true, 'peer-opened': true, 'peer-disconnected': true,
   'peer-closed': true, 'peer-error': true, 'connection-incoming': true, 'connection-state': true, 'connection-opened': true,
   'connection-error': true, 'connection-closed': true, 'room': true, 'delivered': true, 'transfer-offered': true,
