@@ -1,4 +1,4 @@
-import type { HoldLimits } from './options.js'
+import type { HoldLimits, ResolvedOptions } from './options.js'
 
 /** A message that waits for its destination. */
 export interface HeldMessage {
@@ -26,27 +26,43 @@ export interface Expired {
   readonly dst: string
 }
 
+/** A client that is believed to come back. */
+interface Outage {
+  readonly token: string
+  until: number
+  /** What waits until then; the oldest of all that waits for this client. */
+  readonly messages: HeldMessage[]
+}
+
 /**
- * What waits for ids that are not there: bounded, in order, each message expiring by its own age.
+ * What waits for ids that are not there: bounded, in order, each message expiring by its own age, or, when its
+ * destination is in an outage, with the end of that.
  *
- * Sans-IO: the caller supplies the time and sends what comes out. All messages live equally long, so the order of arrival
- * is the order of expiry, and nothing ever has to be searched.
+ * Sans-IO: the caller supplies the time and sends what comes out. All messages live equally long, and so do all outages:
+ * in both, the order of arrival is the order of expiry, and nothing ever has to be searched.
  */
 export class Hold {
   readonly #ttl: number
+  readonly #outageTime: number
+  readonly #maxOutages: number
   readonly #limits: Required<HoldLimits>
+  /** Messages that expire by their age. */
   readonly #order = new Set<HeldMessage>()
+  readonly #outages = new Map<string, Outage>()
   readonly #destinations = new Map<string, Destination>()
+  #size = 0
   #bytes = 0
 
-  constructor(ttl: number, limits: Required<HoldLimits>) {
-    this.#ttl = ttl
-    this.#limits = limits
+  constructor({ expire_timeout, outage_timeout, concurrent_limit, hold_limits }: ResolvedOptions) {
+    this.#ttl = expire_timeout
+    this.#outageTime = outage_timeout
+    this.#maxOutages = concurrent_limit
+    this.#limits = hold_limits
   }
 
   /** Messages that wait, for everybody together. */
   get size(): number {
-    return this.#order.size
+    return this.#size
   }
 
   /** UTF-16 units that wait; for the ASCII of session descriptions, bytes. */
@@ -56,19 +72,43 @@ export class Hold {
 
   /** When `expire()` has something to do; null when nothing waits. */
   deadline(): number | null {
-    for (const oldest of this.#order) return oldest.at + this.#ttl
-    return null
+    return this.#next()?.at ?? null
+  }
+
+  /** The client with this token was given up because nothing came from it: what is sent to it from now on waits longer. */
+  await(dst: string, token: string, now: number): void {
+    if (this.#outageTime <= this.#ttl) return
+    this.#outages.delete(dst)
+    this.#outages.set(dst, { token, until: now + this.#outageTime, messages: [] })
+    if (this.#outages.size <= this.#maxOutages) return
+    // Clients are bounded, and so is what is known about those that went away.
+    for (const oldest of this.#outages.values()) {
+      oldest.until = now
+      break
+    }
+  }
+
+  /**
+   * Somebody is called `dst` now. When that is not the client whose return was awaited, what waited longer than a message
+   * may is not for the new one; whom to tell is the answer.
+   */
+  returned(dst: string, token: string, now: number): Expired[] {
+    const outage = this.#outages.get(dst)
+    this.#outages.delete(dst)
+    if (!outage || outage.token === token) return []
+    return outage.messages.flatMap(message => this.#expire(message, now))
   }
 
   /**
    * Keeps a message. `full` is what the sender has to be told with an EXPIRE, and `covered` likewise, but an EXPIRE for
-   * this pair left so recently that it covers this message too.
+   * this pair left so recently that it covers this message too, or the one at the end of an outage will.
    */
   add(src: string, dst: string, text: string, now: number): 'held' | 'full' | 'covered' {
     const limits = this.#limits
     const bytes = text.length
     const destination = this.#destinations.get(dst)
     const pair = destination?.pairs.get(src)
+    const outage = this.#outages.get(dst)
     if (
       this.#bytes + bytes > limits.total_bytes
       || (destination?.messages.length ?? 0) + 1 > limits.destination_messages
@@ -77,6 +117,7 @@ export class Hold {
       || (pair?.bytes ?? 0) + bytes > limits.pair_bytes
     ) {
       if (!pair) return 'full'
+      if (outage?.messages.some(message => message.src === src)) return 'covered'
       if (now - pair.expiredAt < this.#ttl) return 'covered'
       pair.expiredAt = now
       return 'full'
@@ -91,7 +132,9 @@ export class Hold {
     sender.messages += 1
     sender.bytes += bytes
     this.#destinations.set(dst, queue)
-    this.#order.add(message)
+    if (outage && now + this.#ttl <= outage.until) outage.messages.push(message)
+    else this.#order.add(message)
+    this.#size += 1
     this.#bytes += bytes
     return 'held'
   }
@@ -101,6 +144,9 @@ export class Hold {
     const destination = this.#destinations.get(dst)
     if (!destination) return []
     this.#destinations.delete(dst)
+    const outage = this.#outages.get(dst)
+    if (outage) outage.messages.length = 0
+    this.#size -= destination.messages.length
     this.#bytes -= destination.bytes
     for (const message of destination.messages) this.#order.delete(message)
     return destination.messages
@@ -109,25 +155,48 @@ export class Hold {
   /** Drops what is too old and says whom to tell: once for all that a sender had queued for that id up to now. */
   expire(now: number): Expired[] {
     const expired: Expired[] = []
-    for (const message of this.#order) {
-      if (message.at + this.#ttl > now) break
-      this.#order.delete(message)
-      const { src, dst } = message
-      const destination = this.#destinations.get(dst)
-      const pair = destination?.pairs.get(src)
-      if (!destination || !pair) continue
-      destination.messages.shift()
-      destination.bytes -= message.text.length
-      this.#bytes -= message.text.length
-      pair.messages -= 1
-      pair.bytes -= message.text.length
-      if (message.at > pair.expiredAt) {
-        pair.expiredAt = now
-        expired.push({ src, dst })
+    for (let next = this.#next(); next && next.at <= now; next = this.#next()) {
+      if ('dst' in next) {
+        this.#outages.delete(next.dst)
+        for (const message of next.outage.messages) expired.push(...this.#expire(message, now))
       }
-      if (pair.messages === 0) destination.pairs.delete(src)
-      if (destination.messages.length === 0) this.#destinations.delete(dst)
+      else {
+        this.#order.delete(next.message)
+        expired.push(...this.#expire(next.message, now))
+      }
     }
     return expired
+  }
+
+  /** What ends first, and when. */
+  #next(): { at: number, message: HeldMessage } | { at: number, dst: string, outage: Outage } | null {
+    for (const [dst, outage] of this.#outages) {
+      for (const message of this.#order) {
+        const at = message.at + this.#ttl
+        return at < outage.until ? { at, message } : { at: outage.until, dst, outage }
+      }
+      return { at: outage.until, dst, outage }
+    }
+    for (const message of this.#order) return { at: message.at + this.#ttl, message }
+    return null
+  }
+
+  /** Takes out the oldest message of a destination. */
+  #expire(message: HeldMessage, now: number): Expired[] {
+    const { src, dst } = message
+    const destination = this.#destinations.get(dst)
+    const pair = destination?.pairs.get(src)
+    if (!destination || !pair) return []
+    destination.messages.shift()
+    destination.bytes -= message.text.length
+    this.#size -= 1
+    this.#bytes -= message.text.length
+    pair.messages -= 1
+    pair.bytes -= message.text.length
+    if (pair.messages === 0) destination.pairs.delete(src)
+    if (destination.messages.length === 0) this.#destinations.delete(dst)
+    if (message.at <= pair.expiredAt) return []
+    pair.expiredAt = now
+    return [{ src, dst }]
   }
 }

@@ -1,4 +1,5 @@
 import { Hold } from './hold.js'
+import type { Expired } from './hold.js'
 import { resolveOptions } from './options.js'
 import type { ResolvedOptions, SignalingServerOptions } from './options.js'
 
@@ -94,8 +95,9 @@ export function isValidId(id: string): boolean {
  * Who is here, who may talk to whom, and what waits for whom: PeerServer's rules, without a socket and without a clock.
  *
  * Differences from PeerServer, all of which its clients survive: a client that comes back with its token gets OPEN and its
- * old link is closed; messages expire each by its own age; queues are bounded; an id stays reserved after a drop; frames
- * that are no JSON, too large, or too many hurt nobody but their sender.
+ * old link is closed; messages expire each by its own age, those to a client that fell silent later (`outage_timeout`);
+ * queues are bounded; an id stays reserved after a drop; frames that are no JSON, too large, or too many hurt nobody but
+ * their sender.
  *
  * A peer that goes away is not announced: PeerJS ends its connections on LEAVE, and they outlive signaling. Only an
  * explicit LEAVE without destination, which stock PeerJS never sends, is passed on to those it recently talked to.
@@ -116,7 +118,7 @@ export class Hub {
   constructor(options: SignalingServerOptions = {}, clock: Clock = systemClock) {
     this.options = resolveOptions(options)
     this.#clock = clock
-    this.#hold = new Hold(this.options.expire_timeout, this.options.hold_limits)
+    this.#hold = new Hold(this.options)
   }
 
   /** Clients that are connected. */
@@ -190,6 +192,7 @@ export class Hub {
     }
     if (this.#nextSweep === Infinity) this.#nextSweep = now + this.#sweepInterval
 
+    this.#expired(this.#hold.returned(id, token, now), now)
     this.#send(client, OPEN, now)
     for (const { src, text } of this.#hold.take(id)) {
       // The link died in the middle of this: the rest waits for the next one, and its senders are told if none comes.
@@ -290,7 +293,7 @@ export class Hub {
     }
     if (link.buffered && link.buffered() > this.options.max_buffered) {
       // This message is in the socket's hands; the ones behind it will be held for when the client is back.
-      this.#drop(client, now)
+      this.#giveUp(client, now)
       link.close(CloseCode.tooSlow, 'Reading too slowly')
     }
     return true
@@ -336,6 +339,12 @@ export class Hub {
     link?.close(1000, 'Goodbye')
   }
 
+  /** Nothing comes from the client, or nothing reaches it: its network is away, as far as anybody can know. */
+  #giveUp(client: Client, now: number): void {
+    this.#hold.await(client.id, client.token, now)
+    this.#drop(client, now)
+  }
+
   /** The client may come back: its id stays reserved. */
   #drop(client: Client, now: number): void {
     if (!client.session) return
@@ -369,15 +378,19 @@ export class Hub {
 
   /** Everything that is due at `now`. */
   #advance(now: number): void {
-    for (const { src, dst } of this.#hold.expire(now)) {
-      const sender = this.#clients.get(src)
-      if (sender) this.#send(sender, expire(dst, src), now)
-    }
+    this.#expired(this.#hold.expire(now), now)
     for (const [client, until] of this.#reserved) {
       if (until > now) break
       this.#forget(client)
     }
     if (now >= this.#nextSweep) this.#sweep(now)
+  }
+
+  #expired(expired: readonly Expired[], now: number): void {
+    for (const { src, dst } of expired) {
+      const sender = this.#clients.get(src)
+      if (sender) this.#send(sender, expire(dst, src), now)
+    }
   }
 
   /** One walk over everybody every few seconds costs less than a timer moved with every message. */
@@ -388,7 +401,7 @@ export class Hub {
       if (!link) continue
       const silence = now - client.heardAt
       if (silence >= alive) {
-        this.#drop(client, now)
+        this.#giveUp(client, now)
         link.close(CloseCode.silent, 'Nothing was heard for too long')
       }
       else if (silence >= alive / 2) {

@@ -28,6 +28,17 @@ export interface SignalingServerOptions {
   expire_timeout?: number
 
   /**
+   * How long messages wait for a client that was given up because nothing came from it, in milliseconds from then on:
+   * more likely its network is away than that it ended, and an EXPIRE would end connections that the two sides still try
+   * to recover. As long as peerbridge itself tries (`recoveryBudget`); what is sent in the last `expire_timeout` waits that
+   * long. A client whose socket was closed from the other end (a killed browser) is not waited for like that. Not more
+   * than `expire_timeout`: off.
+   *
+   * @default 60000
+   */
+  outage_timeout?: number
+
+  /**
    * A client that said nothing for this long is gone, in milliseconds. Any message counts, and so does an answer to a
    * WebSocket ping, which the server sends from half of this time on: browsers throttle the heartbeats of a background
    * tab to one a minute, but answer pings without asking the page.
@@ -192,6 +203,7 @@ export function resolveOptions(options: SignalingServerOptions = {}): ResolvedOp
     path: normalizePath(text('path', options.path, '/')),
     key,
     expire_timeout: number('expire_timeout', options.expire_timeout, 5000, 0),
+    outage_timeout: number('outage_timeout', options.outage_timeout, 60_000, 0),
     alive_timeout: number('alive_timeout', options.alive_timeout, 60_000, 1),
     concurrent_limit: number('concurrent_limit', options.concurrent_limit, 5000, 0),
     allow_discovery: options.allow_discovery ?? false,

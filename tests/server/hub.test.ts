@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Hub } from '../../js/server/hub.js'
+import type { SignalingServerOptions } from '../../js/server/options.js'
 import { World } from './world.js'
 
 const OPEN = { type: 'OPEN' }
@@ -166,6 +167,17 @@ describe('a message', () => {
     alice.read()
     alice.offer('alice')
     expect(alice.inbox).toMatchObject([{ type: 'OFFER', src: 'alice' }])
+  })
+
+  it('comes back at once as a sign of life when a client sends a CANDIDATE to itself, before anything that waits', () => {
+    const world = new World()
+    const alice = world.client('alice')
+    alice.read()
+    alice.say({ type: 'CANDIDATE', dst: 'alice', payload: { peerbridge: { probe: 1 } } })
+    expect(alice.read()).toEqual([{ type: 'CANDIDATE', src: 'alice', dst: 'alice', payload: { peerbridge: { probe: 1 } } }])
+    expect(world.hub.held).toBe(0)
+    alice.say({ type: 'LEAVE' })
+    expect(alice.read()).toEqual([])
   })
 
   it('keeps "__proto__" a name like any other', () => {
@@ -410,6 +422,151 @@ describe('a client that goes away', () => {
     alice.drop()
     world.pass(120_000)
     expect(world.hub.ids()).toEqual([])
+    expect(world.hub.held).toBe(0)
+    expect(world.timers).toBe(0)
+  })
+})
+
+describe('a message to a client that fell silent', () => {
+  /** Bob has said nothing for 60 s and lost its link just now; alice goes on. */
+  function outage(options: SignalingServerOptions = {}) {
+    const world = new World(options)
+    const alice = world.client('alice')
+    const bob = world.client('bob')
+    /** Lets time pass for alice. */
+    const wait = (ms: number): void => {
+      for (; ms > 0; ms -= 1000) {
+        alice.heartbeat()
+        world.pass(Math.min(ms, 1000))
+      }
+    }
+    while (!bob.closedWith) wait(1000)
+    expect(bob.closedWith.code).toBe(4002)
+    alice.read()
+    return { world, alice, wait }
+  }
+  const EXPIRE = { type: 'EXPIRE', src: 'bob', dst: 'alice' }
+
+  it('waits without EXPIRE, as long as a connection is recovered, and is delivered in order', () => {
+    const { world, alice, wait } = outage()
+    alice.offer('bob', 'first')
+    wait(50_000)
+    alice.offer('bob', 'second')
+    wait(7000)
+    alice.offer('bob', 'third')
+    wait(2000)
+    expect(alice.read()).toEqual([])
+    expect(world.client('bob').inbox).toMatchObject([OPEN, { payload: 'first' }, { payload: 'second' }, { payload: 'third' }])
+    wait(70_000)
+    expect(alice.read()).toEqual([])
+    expect(world.hub.held).toBe(0)
+  })
+
+  it('is answered with one EXPIRE 60 s after the drop, and from then on as for anybody who is not there', () => {
+    const { alice, wait } = outage()
+    for (let i = 0; i < 5; i++) {
+      alice.offer('bob')
+      wait(10_000)
+    }
+    wait(9000)
+    expect(alice.read()).toEqual([])
+    wait(1000)
+    expect(alice.read()).toEqual([EXPIRE])
+    alice.offer('bob')
+    wait(5000)
+    expect(alice.read()).toEqual([EXPIRE])
+  })
+
+  it('never waits shorter than any other: one of the last seconds has its 5 s', () => {
+    const { world, alice, wait } = outage()
+    wait(58_000)
+    alice.offer('bob', 'late')
+    wait(4000)
+    expect(alice.read()).toEqual([])
+    expect(world.client('bob').inbox).toMatchObject([OPEN, { payload: 'late' }])
+  })
+
+  it('waits no longer than any other when the socket was closed by the other end: a killed browser', () => {
+    const world = new World()
+    const alice = world.client('alice')
+    world.client('bob').drop()
+    alice.read()
+    alice.offer('bob')
+    world.pass(4999)
+    expect(alice.read()).toEqual([])
+    world.pass(1)
+    expect(alice.read()).toEqual([EXPIRE])
+  })
+
+  it('waits for one who read too slowly, too', () => {
+    const world = new World()
+    const alice = world.client('alice')
+    const bob = world.client('bob')
+    bob.waiting = 5 * 1024 * 1024
+    alice.offer('bob')
+    expect(bob.closedWith?.code).toBe(1013)
+    alice.read()
+    alice.offer('bob', 'next')
+    world.pass(20_000)
+    expect(alice.read()).toEqual([])
+    expect(world.client('bob').inbox).toMatchObject([OPEN, { payload: 'next' }])
+  })
+
+  it('waits for the client, and not for who is called like it later', () => {
+    const { world, alice, wait } = outage()
+    alice.offer('bob', 'for the old bob')
+    wait(20_000)
+    expect(world.client('bob', 'another token').inbox).toEqual([OPEN])
+    expect(alice.read()).toEqual([EXPIRE])
+    alice.offer('bob')
+    expect(alice.read()).toEqual([])
+  })
+
+  it('finds no more room than any other; what does not fit is told at the end', () => {
+    const { world, alice, wait } = outage()
+    for (let i = 0; i < 80; i++) alice.offer('bob')
+    expect(world.hub.held).toBe(64)
+    wait(59_000)
+    expect(alice.read()).toEqual([])
+    wait(1000)
+    expect(alice.read()).toEqual([EXPIRE])
+    expect(world.hub.held).toBe(0)
+  })
+
+  it('is told at once when there is no room even for its first', () => {
+    const { alice } = outage({ hold_limits: { pair_bytes: 100 } })
+    alice.offer('bob', 'x'.repeat(100))
+    expect(alice.read()).toEqual([EXPIRE])
+  })
+
+  it('is held for no more clients than the server may have', () => {
+    const world = new World({ concurrent_limit: 2, outage_timeout: 600_000 })
+    const alice = world.client('alice')
+    for (const id of ['a', 'b', 'c']) {
+      const client = world.client(id)
+      while (!client.closedWith) {
+        alice.heartbeat()
+        world.pass(1000)
+      }
+    }
+    for (const id of ['a', 'b', 'c']) alice.offer(id)
+    alice.read()
+    world.pass(5000)
+    expect(alice.read()).toEqual([{ type: 'EXPIRE', src: 'a', dst: 'alice' }])
+  })
+
+  it('waits no longer than any other where that is switched off', () => {
+    const { alice, wait } = outage({ outage_timeout: 0 })
+    alice.offer('bob')
+    wait(5000)
+    expect(alice.read()).toEqual([EXPIRE])
+  })
+
+  it('leaves nothing behind', () => {
+    const { world, alice } = outage()
+    alice.offer('bob')
+    alice.session?.closed(1000)
+    world.pass(120_000)
     expect(world.hub.held).toBe(0)
     expect(world.timers).toBe(0)
   })
