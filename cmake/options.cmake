@@ -14,6 +14,10 @@ if(EMSCRIPTEN)
   target_link_options(peerbridge_options INTERFACE -flto)
 endif()
 
+if(PEERBRIDGE_PLANTED_BUGS)
+  target_compile_definitions(peerbridge_options INTERFACE PEERBRIDGE_PLANTED_BUGS)
+endif()
+
 if(PEERBRIDGE_SANITIZE)
   target_compile_options(peerbridge_options INTERFACE
     -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)

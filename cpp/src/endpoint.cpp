@@ -10,6 +10,8 @@
 
 #include "base/handle_map.hpp"
 #include "base/outbox.hpp"
+#include "base/planted.hpp"
+#include "base/timer_heap.hpp"
 #include "connection/connection.hpp"
 #include "signaling/message.hpp"
 #include "signaling/queue.hpp"
@@ -24,13 +26,23 @@ constexpr std::size_t kMaxOrphans = 64;
 // Offers that come late, or twice, for a connection that is over must not begin it anew.
 constexpr std::size_t kMaxBuried = 64;
 
+/// FNV-1a. 0 is no key of a HandleMap.
+std::uint32_t hashOf(const std::string& text) {
+  std::uint32_t hash = 2'166'136'261U;
+  for (const char c : text) hash = (hash ^ static_cast<std::uint8_t>(c)) * 16'777'619U;
+  return hash == 0 ? 1 : hash;
+}
+
+/// Links, channels and ops share one map.
+std::uint32_t keyOf(HandleKind kind, std::uint32_t handle) { return handle * 4 + static_cast<std::uint32_t>(kind) + 1; }
+
 }  // namespace
 
 struct Endpoint::State final : Connection::Host {
   /// A place for a connection; places are used again, handles are not.
   struct Entry {
     std::unique_ptr<Connection> connection;  ///< null: free
-    Millis armed = kNever;                   ///< its deadline
+    std::uint32_t nextOfPeer = 0;            ///< place of another one with the same peer, or of one with its hash
   };
   struct Orphan {
     SignalMessage message;
@@ -48,8 +60,11 @@ struct Endpoint::State final : Connection::Host {
 
   std::vector<Entry> entries;
   std::vector<std::uint32_t> freeEntries;
-  HandleMap connections;  ///< to the index of its entry, plus one
-  HandleMap channels;     ///< to connections
+  HandleMap connections;  ///< to their places: the index of the entry, plus one
+  HandleMap owners;       ///< of links, channels and ops, to connections
+  HandleMap peers;        ///< hashes of ids, to the place of the newest connection with such a peer
+  TimerHeap timers;       ///< of places
+  int recoveringCount = 0;
   std::vector<Orphan> orphans;
   std::vector<std::string> buried;                                ///< the names of what ended last
   std::vector<std::pair<ConnectionHandle, std::string>> arrived;  ///< signals that came in-band, not dispatched yet
@@ -75,13 +90,12 @@ struct Endpoint::State final : Connection::Host {
     }
     return nullptr;
   }
-  /// Those with one peer, the oldest first as a rule. Handles, because what is done with them may end some.
+  /// Those with one peer, the newest first. Handles, because what is done with them may end some.
   std::vector<ConnectionHandle> with(const std::string& peer) {
     std::vector<ConnectionHandle> found;
-    for (const Entry& entry : entries) {
-      if (entry.connection && entry.connection->identity().peer == peer) {
-        found.push_back(entry.connection->identity().handle);
-      }
+    for (std::uint32_t place = peers.get(hashOf(peer)); place != 0; place = entries[place - 1].nextOfPeer) {
+      const Connection::Identity& identity = entries[place - 1].connection->identity();
+      if (identity.peer == peer) found.push_back(identity.handle);
     }
     return found;
   }
@@ -97,12 +111,28 @@ struct Endpoint::State final : Connection::Host {
 
   // -- Connection::Host ------------------------------------------------------------------------------
 
-  void channelOwned(ChannelHandle channel, ConnectionHandle connection, bool mine) override {
-    if (mine) {
-      channels.set(channel, connection);
+  void own(HandleKind kind, std::uint32_t handle, ConnectionHandle connection) override {
+    if (handle == 0) return;
+    if (connection != 0) {
+      owners.set(keyOf(kind, handle), connection);
     } else {
-      channels.erase(channel);
+      owners.erase(keyOf(kind, handle));
     }
+  }
+
+  bool reachable(const std::string& peer) override { return session.isOpen() || carrierTo(peer) != nullptr; }
+
+  void recovering(int change, Millis now) override {
+    recoveringCount += change;
+    session.urgent(recoveringCount > 0, now);
+  }
+
+  /// An open connection that leads to the same peer without the server.
+  Connection* carrierTo(const std::string& peer) {
+    for (const ConnectionHandle handle : with(peer)) {
+      if (Connection* connection = find(handle); connection->canCarrySignals()) return connection;
+    }
+    return nullptr;
   }
 
   void sendSignal(const Connection& from, SignalMessage& message, Millis now) override {
@@ -118,13 +148,9 @@ struct Endpoint::State final : Connection::Host {
       return;
     }
     // Without the server, any open connection to the same peer leads there.
-    for (const ConnectionHandle handle : with(message.dst)) {
-      Connection& carrier = *find(handle);
-      if (!carrier.canCarrySignals()) continue;
-      if (carrier.framing()->signal(text)) {
-        touched.push_back(handle);
-        return;
-      }
+    if (Connection* carrier = carrierTo(message.dst); carrier != nullptr && carrier->framing()->signal(text)) {
+      touched.push_back(carrier->identity().handle);
+      return;
     }
     if (!session.mayOpen()) return;  // after disconnect() there is no way, and none to wait for
     if (!queue.push(from, std::move(text), now + config.signalExpiry)) {
@@ -167,13 +193,26 @@ struct Endpoint::State final : Connection::Host {
     buried.push_back(nameOf(connection->identity().peer, connection->identity().id));
     queue.drop(handle);
     const std::uint32_t place = connections.get(handle);
+    const std::uint32_t hash = hashOf(connection->identity().peer);
+    std::uint32_t before = peers.get(hash);
+    if (before == place) {
+      if (const std::uint32_t next = entries[place - 1].nextOfPeer) {
+        peers.set(hash, next);
+      } else {
+        peers.erase(hash);
+      }
+    } else {
+      while (entries[before - 1].nextOfPeer != place) before = entries[before - 1].nextOfPeer;
+      entries[before - 1].nextOfPeer = entries[place - 1].nextOfPeer;
+    }
     connections.erase(handle);
+    timers.set(place - 1, kNever);
     entries[place - 1] = {};
     freeEntries.push_back(place);
   }
 
   void arm(ConnectionHandle handle, const Connection& connection) {
-    entries[connections.get(handle) - 1].armed = connection.deadline();
+    timers.set(connections.get(handle) - 1, connection.deadline());
   }
 
   /// Everything that follows from what was just handled, until nothing more follows.
@@ -223,6 +262,7 @@ struct Endpoint::State final : Connection::Host {
       return;
     }
     SignalMessage& message = parsed.value();
+    session.alive(now);
     switch (message.type) {
       case MessageType::Open:
       case MessageType::Error:
@@ -278,6 +318,7 @@ struct Endpoint::State final : Connection::Host {
       outbox.warn(ErrorCode::BadSignal, "a signaling message without src was dropped");
       return;
     }
+    if (message.connectionId == kProbeId && message.src == session.id()) return;  // the server's sign of life
     if (Connection* known = byIdentity(message.src, message.connectionId)) {
       touched.push_back(known->identity().handle);
       known->remoteMessage(message, now);
@@ -286,7 +327,7 @@ struct Endpoint::State final : Connection::Host {
     if (message.type == MessageType::Offer) {
       // A later offer is about a connection that this side has no more; and so may be a first one that comes late.
       const bool late =
-          (message.native && message.native->negotiation > 1) ||
+          (message.native && (message.native->negotiation > 1 || message.native->link > 1)) ||
           std::find(buried.begin(), buried.end(), nameOf(message.src, message.connectionId)) != buried.end();
       if (!late) {
         incoming(message, now);
@@ -362,6 +403,9 @@ struct Endpoint::State final : Connection::Host {
     freeEntries.pop_back();
     connections.set(handle, place);
     touched.push_back(handle);
+    const std::uint32_t hash = hashOf(identity.peer);
+    entries[place - 1].nextOfPeer = peers.get(hash);
+    peers.set(hash, place);
     std::unique_ptr<Connection>& connection = entries[place - 1].connection;
     connection = std::make_unique<Connection>(std::move(identity), config, framingConfig, outbox, *this);
     return *connection;
@@ -372,7 +416,7 @@ struct Endpoint::State final : Connection::Host {
     for (const ConnectionHandle handle : with(peer)) {
       Connection& connection = *find(handle);
       const Phase before = connection.phase();
-      connection.peerUnavailable(now);
+      connection.peerUnavailable(session.isSettled(now), now);
       waited = waited || connection.phase() != before;
       touched.push_back(handle);
     }
@@ -383,7 +427,7 @@ struct Endpoint::State final : Connection::Host {
 
   void leave(const std::string& peer, Millis now) {
     for (const ConnectionHandle handle : with(peer)) {
-      find(handle)->peerUnavailable(now);
+      find(handle)->peerUnavailable(true, now);
       touched.push_back(handle);
     }
   }
@@ -439,24 +483,24 @@ struct Endpoint::State final : Connection::Host {
         touched.push_back(handle);
       }
     }
-    for (Entry& entry : entries) {
-      if (entry.armed > now) continue;
-      entry.armed = kNever;
-      entry.connection->timeout(now);
-      touched.push_back(entry.connection->identity().handle);
+    while (timers.next() <= now) {
+      Connection& connection = *entries[timers.first()].connection;
+      const ConnectionHandle handle = connection.identity().handle;
+      timers.set(timers.first(), kNever);  // settle() arms it again
+      connection.timeout(now);
+      if (!planted(Bug::TimerNotRearmed)) touched.push_back(handle);
     }
   }
 
   /// The connection that an input is about, or null.
   Connection* target(const Input& in) {
     if (in.connection != 0) return find(in.connection);
-    if (in.link == 0 && in.channel != 0) return find(channels.get(in.channel));
-    for (const Entry& entry : entries) {
-      Connection* connection = entry.connection.get();
-      if (connection == nullptr) continue;
-      if (in.link != 0 ? connection->link() == in.link : connection->expects(in.op)) return connection;
-    }
-    return nullptr;
+    if (in.link != 0) return find(owners.get(keyOf(HandleKind::Link, in.link)));
+    if (in.channel != 0) return find(owners.get(keyOf(HandleKind::Channel, in.channel)));
+    const std::uint32_t key = keyOf(HandleKind::Op, in.op);
+    const ConnectionHandle owner = owners.get(key);
+    owners.erase(key);
+    return find(owner);
   }
 
   void handle(Input& in, Millis now) {
@@ -509,15 +553,17 @@ struct Endpoint::State final : Connection::Host {
         in.text += in.label;
         return connection->opFailed(in.op, in.text, now);
       case InputType::LocalCandidate:
-        return connection->localCandidate(in.candidate, now);
+        return connection->localCandidate(in.link, in.candidate, now);
       case InputType::GatheringComplete:
-        return connection->gatheringComplete(now);
+        return connection->gatheringComplete(in.link, now);
       case InputType::NegotiationNeeded:
-        return connection->negotiationNeeded(now);
+        return connection->negotiationNeeded(in.link, now);
       case InputType::LinkState:
-        return connection->linkStateChanged(in.linkState, now);
+        return connection->linkStateChanged(in.link, in.linkState, now);
+      case InputType::PathChanged:
+        return connection->pathChanged(in.link, now);
       case InputType::ChannelArrived:
-        return connection->channelArrived(in.channel, now);
+        return connection->channelArrived(in.link, in.channel, now);
       case InputType::ChannelOpened:
         return connection->channelOpened(in.channel, static_cast<std::size_t>(in.length), now);
       case InputType::ChannelClosed:
@@ -582,10 +628,7 @@ void Endpoint::handle(Input& input, Millis now) {
 std::optional<Output> Endpoint::poll() { return state_->outbox.pop(); }
 
 Millis Endpoint::deadline() const {
-  Millis next = std::min(state_->session.deadline(), state_->queue.deadline());
-  // A page has some connections, Chromium allows 500: walking over them costs less than keeping them in order.
-  for (const State::Entry& entry : state_->entries) next = std::min(next, entry.armed);
-  return next;
+  return std::min({state_->session.deadline(), state_->queue.deadline(), state_->timers.next()});
 }
 
 Framing* Endpoint::framing(ConnectionHandle connection) {
@@ -607,20 +650,22 @@ Action Endpoint::pump(ConnectionHandle connection, std::uint64_t bufferedAmount,
 }
 
 void Endpoint::receive(ChannelHandle channel, std::span<const std::byte> frame, Millis now) {
-  Connection* connection = state_->find(state_->channels.get(channel));
-  if (connection == nullptr || connection->framing() == nullptr) return;
+  Connection* connection = state_->find(state_->owners.get(keyOf(HandleKind::Channel, channel)));
+  if (connection == nullptr) return;
   const ConnectionHandle handle = connection->identity().handle;
   // What the frame means beyond its messages comes to light once its pieces are taken: see delivery().
   state_->deliveringFrom = handle;
   state_->deliveringAt = now;
-  connection->framing()->receive(frame, now);
+  if (Framing* framing = connection->heard(channel, now)) framing->receive(frame, now);
 }
 
 std::optional<ConnectionDelivery> Endpoint::delivery() {
   const ConnectionHandle handle = state_->deliveringFrom;
   Connection* connection = handle == 0 ? nullptr : state_->find(handle);
   if (connection == nullptr) return std::nullopt;
-  if (std::optional<Delivery> piece = connection->framing()->delivery()) return ConnectionDelivery{handle, *piece};
+  if (std::optional<Delivery> piece =
+          connection->framing() == nullptr ? std::nullopt : connection->framing()->delivery())
+    return ConnectionDelivery{handle, *piece};
   state_->deliveringFrom = 0;
   state_->touched.push_back(handle);
   state_->drain(state_->deliveringAt);

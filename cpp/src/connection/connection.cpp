@@ -3,12 +3,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.hpp"
+
 namespace peerbridge {
 
 namespace {
 
 constexpr std::uint32_t kProtocolVersion = 1;
-constexpr std::size_t kMaxRingingCandidates = 64;
+constexpr std::size_t kMaxStrayCandidates = 64;
+// A timer that is so late was not late: the page slept, or was throttled to one timer a second and a little more.
+constexpr Millis kAsleep = 1'500;
+// Once the old path won, the side that does not decide waits so long for the other to come through the fresh one.
+constexpr Millis kRacerLinger = 5'000;
 
 /// Exactly one side yields when offers cross, and both compute the same: the smaller id is the polite one.
 bool isPolite(const Connection::Identity& identity) {
@@ -31,8 +37,7 @@ Connection::Connection(Identity&& identity, const Config& config, const FramingC
       framingConfig_(framing),
       outbox_(outbox),
       host_(host),
-      phase_(!identity_.outgoing && identity_.kind == ConnectionKind::Media ? Phase::Ringing : Phase::Negotiating),
-      negotiation_(isPolite(identity_), config.candidateBatch, config.resendDelay) {}
+      phase_(!identity_.outgoing && identity_.kind == ConnectionKind::Media ? Phase::Ringing : Phase::Negotiating) {}
 
 // -- phase ---------------------------------------------------------------------------------------------
 
@@ -40,7 +45,9 @@ bool Connection::enter(Trigger trigger, const char* reason) {
   const std::optional<Phase> next = transition(phase_, trigger);
   if (!next) return false;
   const ConnectionState before = publicState(phase_);
+  const bool wasRecovering = phase_ == Phase::Recovering;
   phase_ = *next;
+  if (wasRecovering != (phase_ == Phase::Recovering)) host_.recovering(wasRecovering ? -1 : 1, now_);
   const ConnectionState after = publicState(phase_);
   if (before != after) {
     Output& out = outbox_.add(OutputType::ConnectionState, identity_.handle);
@@ -72,13 +79,12 @@ void Connection::abortFraming(const char* reason, Millis now) {
 
 /// Before: the phase is Closed. Gives back everything and says the last word.
 void Connection::finish(const char* reason) {
-  negotiationDeadline_ = restartAt_ = budgetUntil_ = lingerUntil_ = kNever;
+  negotiationDeadline_ = restartAt_ = budgetUntil_ = lingerUntil_ = raceAt_ = pulseAt_ = kNever;
   ringing_.reset();
   early_.reset();
-  ringingCandidates_.clear();
-  ops_.clear();
-  candidateOps_.clear();
-  dropLink();
+  strays_.clear();
+  retire(fresh_);
+  retire(current_);
   tellClosed(reason);
 }
 
@@ -87,34 +93,68 @@ void Connection::tellClosed(const char* reason) {
   outbox_.add(OutputType::ConnectionClosed, identity_.handle).text = closeReason_ == nullptr ? reason : closeReason_;
 }
 
-bool Connection::expects(Op op) const { return std::find(ops_.begin(), ops_.end(), op) != ops_.end(); }
+// -- links ---------------------------------------------------------------------------------------------
 
-Output& Connection::command(OutputType type) {
+Output& Connection::command(OutputType type, Negotiation& link) {
   const Op op = outbox_.nextOp();
-  ops_.push_back(op);
+  host_.own(HandleKind::Op, op, identity_.handle);
   Output& out = outbox_.add(type);
-  out.link = link_;
+  out.link = static_cast<Link&>(link).handle;
   out.op = op;
   return out;
 }
 
-void Connection::retireOp(Op op) { std::erase(ops_, op); }
-
-void Connection::createLink() {
-  link_ = outbox_.nextLink();
-  outbox_.add(OutputType::LinkCreate, identity_.handle).link = link_;
+std::unique_ptr<Link> Connection::makeLink(std::uint32_t number, bool offering, Millis now) {
+  auto link = std::make_unique<Link>(isPolite(identity_), config_);
+  newest_ = std::max(newest_, number);
+  link->number = number;
+  link->handle = outbox_.nextLink();
+  host_.own(HandleKind::Link, link->handle, identity_.handle);
+  outbox_.add(OutputType::LinkCreate, identity_.handle).link = link->handle;
+  if (protocol_) link->setNative(isNative(), *this);
+  if (offering) {
+    link->channel = outbox_.nextChannel();
+    host_.own(HandleKind::Channel, link->channel, identity_.handle);
+    // One in-band channel, as PeerJS expects it; a call's is called "undefined" there. Always ordered: that is never
+    // wrong.
+    Output& out = outbox_.add(OutputType::ChannelCreate);
+    out.link = link->handle;
+    out.channel = link->channel;
+    out.label = identity_.kind == ConnectionKind::Media ? "undefined" : identity_.label;
+    out.length = framingConfig_.highWaterBytes / 4;
+    link->need(*this, now);
+  }
+  return link;
 }
 
-void Connection::dropLink() {
-  if (channel_ != 0) {
-    host_.channelOwned(channel_, identity_.handle, false);
-    channel_ = 0;
-  }
-  channelOpen_ = false;
-  if (framing_ && framing_->attached()) framing_->detach();
-  if (link_ == 0) return;
-  outbox_.add(OutputType::LinkClose).link = link_;
-  link_ = 0;
+void Connection::retire(std::unique_ptr<Link>& link) {
+  if (!link) return;
+  if (link == current_ && framing_ && framing_->attached()) framing_->detach();
+  if (link->channel != 0) host_.own(HandleKind::Channel, link->channel, 0);
+  // What the browser is at work on is not reported any more.
+  host_.own(HandleKind::Op, link->op(), 0);
+  for (const Op op : link->candidateOps) host_.own(HandleKind::Op, op, 0);
+  host_.own(HandleKind::Link, link->handle, 0);
+  outbox_.add(OutputType::LinkClose).link = link->handle;
+  retired_.push_back(std::move(link));
+}
+
+Link* Connection::withHandle(LinkHandle handle) {
+  if (current_ && current_->handle == handle) return current_.get();
+  return fresh_ && fresh_->handle == handle ? fresh_.get() : nullptr;
+}
+
+Link* Connection::withNumber(std::uint32_t number) {
+  if (current_ && current_->number == number) return current_.get();
+  return fresh_ && fresh_->number == number ? fresh_.get() : nullptr;
+}
+
+/// Before: one of them has it under way.
+Link* Connection::withOp(Op op) {
+  if (!fresh_) return current_.get();
+  const bool isFresh = fresh_->op() == op || std::find(fresh_->candidateOps.begin(), fresh_->candidateOps.end(), op) !=
+                                                 fresh_->candidateOps.end();
+  return isFresh ? fresh_.get() : current_.get();
 }
 
 // -- the application -----------------------------------------------------------------------------------
@@ -123,19 +163,9 @@ void Connection::start(Millis now) {
   now_ = now;
   // A peer that is asked for PeerJS only is never told about us, so nothing but PeerJS's protocol can come of it.
   if (config_.protocol == ProtocolChoice::PeerJs) protocol_ = Protocol::PeerJs;
-  createLink();
-  channel_ = outbox_.nextChannel();
-  host_.channelOwned(channel_, identity_.handle, true);
-  // One in-band channel, as PeerJS expects it; a call's is called "undefined" there. Always ordered: that is never
-  // wrong.
-  Output& out = outbox_.add(OutputType::ChannelCreate);
-  out.link = link_;
-  out.channel = channel_;
-  out.label = identity_.kind == ConnectionKind::Media ? "undefined" : identity_.label;
-  out.length = framingConfig_.highWaterBytes / 4;
   negotiationDeadline_ =
       now + (identity_.kind == ConnectionKind::Data ? config_.negotiationTimeout : config_.ringTimeout);
-  negotiation_.need(*this, now);
+  current_ = makeLink(1, true, now);
 }
 
 void Connection::answer(Millis now) {
@@ -143,30 +173,25 @@ void Connection::answer(Millis now) {
   if (!ringing_ || !enter(Trigger::Answer, "answered")) return;
   const std::unique_ptr<SignalMessage> offer = std::move(ringing_);
   negotiationDeadline_ = now + config_.negotiationTimeout;
-  createLink();
-  offered(*offer, now);
-  for (CandidateInit& candidate : ringingCandidates_) negotiation_.remoteCandidate(candidate, *this);
-  ringingCandidates_.clear();
+  current_ = makeLink(1, false, now);
+  offered(*current_, *offer, now);
 }
 
 void Connection::close(Millis now) {
   now_ = now;
   if (phase_ == Phase::Closing || phase_ == Phase::Closed) return;
-  const bool canShake = framing_ && framing_->attached() && channelOpen_;
-  if (!canShake) {
-    sayBye(phase_ == Phase::Ringing ? "rejected" : "closed", now);
-    if (isUp()) {
-      enter(Trigger::LocalClose, "closed by this side");
-      enter(Trigger::Done, "closed by this side");
-    } else {
-      enter(Trigger::LocalClose, "closed by this side");
-    }
-    abortFraming("the connection was closed", now);
-    finish("closed by this side");
+  const bool canShake = framing_ && framing_->attached() && channel() != 0;
+  // Through a path that is down nobody would hear it for a while.
+  if (!canShake || phase_ == Phase::Recovering) sayBye(phase_ == Phase::Ringing ? "rejected" : "closed", now);
+  enter(Trigger::LocalClose, "closed by this side");
+  if (canShake) {
+    retire(fresh_);
+    framing_->close("closed", now);
     return;
   }
-  enter(Trigger::LocalClose, "closed by this side");
-  framing_->close("closed", now);
+  abortFraming("the connection was closed", now);
+  enter(Trigger::Done, "closed by this side");
+  finish("closed by this side");
 }
 
 void Connection::destroy(bool farewell, Millis now) {
@@ -184,7 +209,7 @@ void Connection::destroy(bool farewell, Millis now) {
 
 // -- signaling -----------------------------------------------------------------------------------------
 
-void Connection::address(SignalMessage& message, MessageType type) const {
+void Connection::address(SignalMessage& message, MessageType type, std::uint32_t link) const {
   message.type = type;
   message.dst = identity_.peer;
   message.connectionId = identity_.id;
@@ -193,7 +218,7 @@ void Connection::address(SignalMessage& message, MessageType type) const {
   if (config_.protocol != ProtocolChoice::PeerJs && protocol_ != Protocol::PeerJs) {
     message.native = NativeTag{};
     message.native->version = kProtocolVersion;
-    message.native->link = 1;
+    message.native->link = link;
   }
 }
 
@@ -202,7 +227,7 @@ bool Connection::peerAnswered(const std::optional<NativeTag>& tag, Millis now) {
   if (!protocol_) {
     const bool native = tag && tag->version >= kProtocolVersion && config_.protocol != ProtocolChoice::PeerJs;
     protocol_ = native ? Protocol::Native : Protocol::PeerJs;
-    negotiation_.setNative(native);
+    if (current_) current_->setNative(native, *this);
     if (native) framing_ = std::make_unique<Framing>(framingConfig_);
   }
   if (protocol_ == Protocol::PeerJs && config_.protocol == ProtocolChoice::Native) {
@@ -212,14 +237,20 @@ bool Connection::peerAnswered(const std::optional<NativeTag>& tag, Millis now) {
   return true;
 }
 
-void Connection::offered(SignalMessage& offer, Millis now) {
+void Connection::offered(Link& link, SignalMessage& offer, Millis now) {
   const NativeTag tag = offer.native.value_or(NativeTag{});
-  negotiation_.remoteOffer(std::move(*offer.description), tag.negotiation, tag.seen, *this, now);
+  link.remoteOffer(std::move(*offer.description), tag.negotiation, tag.seen, *this, now);
+  for (auto& [number, candidate] : strays_) {
+    if (number == link.number) link.remoteCandidate(candidate, *this);
+  }
+  std::erase_if(strays_, [&link](const auto& stray) { return stray.first <= link.number; });
 }
 
 void Connection::remoteMessage(SignalMessage& message, Millis now) {
   now_ = now;
   if (phase_ == Phase::Closed) return;
+  const std::uint32_t number = message.native ? message.native->link : 1;
+  Link* link = withNumber(number);
   switch (message.type) {
     case MessageType::Offer: {
       if (identity_.outgoing && !answered_) {
@@ -235,20 +266,31 @@ void Connection::remoteMessage(SignalMessage& message, Millis now) {
       }
       if (first) {
         negotiationDeadline_ = now + config_.negotiationTimeout;
-        createLink();
+        current_ = makeLink(number, false, now);
+        link = current_.get();
+      } else if (link == nullptr) {
+        // Only the side that made the connection makes links, one after the other.
+        if (identity_.outgoing || !isNative() || number <= newest_ || phase_ == Phase::Closing) return;
+        retire(fresh_);
+        fresh_ = makeLink(number, false, now);
+        fresh_->givenUpAt = now + config_.negotiationTimeout;
+        link = fresh_.get();
+      } else if (phase_ == Phase::Recovering) {
+        // The other side restarts ICE: no need to do the same.
+        restartAt_ = now + restartPause_;
       }
-      offered(message, now);
+      offered(*link, message, now);
       return;
     }
     case MessageType::Answer: {
-      if (phase_ == Phase::Ringing) return;
+      if (phase_ == Phase::Ringing || link == nullptr) return;
       if (!answered_) {
         if (!peerAnswered(message.native, now)) return;
         negotiationDeadline_ = now + config_.negotiationTimeout;
       }
       const bool counted = message.native.has_value();
-      negotiation_.remoteAnswer(std::move(*message.description), counted, counted ? message.native->negotiation : 0,
-                                *this, now);
+      link->remoteAnswer(std::move(*message.description), counted, counted ? message.native->negotiation : 0, *this,
+                         now);
       if (const std::unique_ptr<SignalMessage> early = std::move(early_)) remoteMessage(*early, now);
       return;
     }
@@ -258,10 +300,10 @@ void Connection::remoteMessage(SignalMessage& message, Millis now) {
         return;
       }
       for (CandidateInit& candidate : message.candidates) {
-        if (phase_ == Phase::Ringing) {
-          if (ringingCandidates_.size() < kMaxRingingCandidates) ringingCandidates_.push_back(std::move(candidate));
-        } else {
-          negotiation_.remoteCandidate(candidate, *this);
+        if (link != nullptr) {
+          link->remoteCandidate(candidate, *this);
+        } else if (number >= newest_ && strays_.size() < kMaxStrayCandidates) {
+          strays_.emplace_back(number, std::move(candidate));
         }
       }
       return;
@@ -282,10 +324,10 @@ void Connection::peerClosed(bool rejected, Millis now) {
   finish(why);
 }
 
-void Connection::peerUnavailable(Millis now) {
+void Connection::peerUnavailable(bool certain, Millis now) {
   now_ = now;
   // A peer whose channel is up is there, whatever the server knows. One that we wait for is not.
-  if (awaitsAnswer() || phase_ == Phase::Recovering) {
+  if (awaitsAnswer() || (phase_ == Phase::Recovering && certain)) {
     fail(ErrorCode::PeerUnavailable, "Could not connect to peer %", "peer-unavailable", now);
   }
 }
@@ -300,14 +342,18 @@ void Connection::signalExpired(Millis now) {
 
 void Connection::signalingOpened(Millis now) {
   now_ = now;
+  // What was on its way when the server went may be lost.
+  if (current_) current_->resendSoon(now);
+  if (fresh_) fresh_->resendSoon(now);
   if (phase_ == Phase::Recovering) {
     restartPause_ = config_.restartDelay;
+    restartAt_ = kNever;
     tryRestart(now);
   }
 }
 
 void Connection::sayBye(const char* why, Millis now) {
-  if (!answered_ && !identity_.outgoing) return;
+  if ((!answered_ && !identity_.outgoing) || planted(Bug::NoGoodbye)) return;
   if (config_.protocol == ProtocolChoice::PeerJs || protocol_ == Protocol::PeerJs) return;  // it has no word for it
   SignalMessage message;
   sayGoodbye(message, identity_.peer, identity_.id, identity_.kind, why);
@@ -316,27 +362,30 @@ void Connection::sayBye(const char* why, Millis now) {
 
 // -- Negotiation::Sink ---------------------------------------------------------------------------------
 
-Op Connection::setLocalDescription() { return command(OutputType::SetLocalDescription).op; }
+Op Connection::setLocalDescription(Negotiation& from) { return command(OutputType::SetLocalDescription, from).op; }
 
-Op Connection::setRemoteDescription(const Description& description) {
-  Output& out = command(OutputType::SetRemoteDescription);
+Op Connection::setRemoteDescription(Negotiation& from, const Description& description) {
+  Output& out = command(OutputType::SetRemoteDescription, from);
   out.sdpType = description.type;
   out.text = description.sdp;
   return out.op;
 }
 
-Op Connection::readLocalDescription() { return command(OutputType::ReadLocalDescription).op; }
+Op Connection::readLocalDescription(Negotiation& from) { return command(OutputType::ReadLocalDescription, from).op; }
 
-void Connection::addCandidate(const CandidateInit& candidate) {
-  Output& out = command(OutputType::AddCandidate);
+Op Connection::rollback(Negotiation& from) { return command(OutputType::Rollback, from).op; }
+
+void Connection::addCandidate(Negotiation& from, const CandidateInit& candidate) {
+  Output& out = command(OutputType::AddCandidate, from);
   out.candidate = candidate;
-  candidateOps_.push_back(out.op);
+  static_cast<Link&>(from).candidateOps.push_back(out.op);
 }
 
-void Connection::sendDescription(const Description& description, std::uint32_t negotiation, std::uint32_t seen) {
+void Connection::sendDescription(Negotiation& from, const Description& description, std::uint32_t negotiation,
+                                 std::uint32_t seen) {
   const bool offer = description.type == SdpType::Offer;
   SignalMessage message;
-  address(message, offer ? MessageType::Offer : MessageType::Answer);
+  address(message, offer ? MessageType::Offer : MessageType::Answer, static_cast<Link&>(from).number);
   message.description = description;
   if (message.native) {
     message.native->negotiation = negotiation;
@@ -353,23 +402,27 @@ void Connection::sendDescription(const Description& description, std::uint32_t n
   host_.sendSignal(*this, message, now_);
 }
 
-void Connection::sendCandidates(std::vector<CandidateInit>&& candidates) {
+void Connection::sendCandidates(Negotiation& from, std::vector<CandidateInit>&& candidates) {
   SignalMessage message;
-  address(message, MessageType::Candidate);
+  address(message, MessageType::Candidate, static_cast<Link&>(from).number);
   message.candidates = std::move(candidates);
   host_.sendSignal(*this, message, now_);
 }
 
-void Connection::negotiated() {
+bool Connection::reachable() const { return host_.reachable(identity_.peer); }
+
+void Connection::negotiated(Negotiation&) {
   if (identity_.kind == ConnectionKind::Media && enter(Trigger::Up, "answered")) {
     outbox_.add(OutputType::ConnectionOpened, identity_.handle).protocol = protocol_.value_or(Protocol::PeerJs);
-    if (everConnected_) negotiationDeadline_ = kNever;
+    if (current_->everConnected) negotiationDeadline_ = kNever;
   }
 }
 
-void Connection::failed(ErrorCode code, const char* text, const std::string& why) {
-  // Once open, a renegotiation that fails leaves what was agreed before in place.
-  if (isUp()) {
+void Connection::failed(Negotiation& from, ErrorCode code, const char* text, const std::string& why) {
+  if (&from == fresh_.get()) {
+    racerLost(now_);
+  } else if (isUp()) {
+    // A renegotiation that fails leaves what was agreed before in place.
     complain(code, text, &why);
   } else {
     fail(code, text, "negotiation-failed", now_, &why);
@@ -384,62 +437,77 @@ void Connection::warn(ErrorCode code, const char* text) {
 
 void Connection::opDone(Input& in, Millis now) {
   now_ = now;
-  retireOp(in.op);
-  if (std::erase(candidateOps_, in.op) > 0) return;
+  Link* link = withOp(in.op);
+  if (link == nullptr || std::erase(link->candidateOps, in.op) > 0) return;
   Description description{in.sdpType, std::move(in.text)};
-  negotiation_.opDone(in.op, in.hasText ? &description : nullptr, *this, now);
+  link->opDone(in.op, in.hasText ? &description : nullptr, *this, now);
 }
 
 void Connection::opFailed(Op op, const std::string& why, Millis now) {
   now_ = now;
-  retireOp(op);
-  if (std::erase(candidateOps_, op) > 0) {
+  Link* link = withOp(op);
+  if (link == nullptr) return;
+  if (std::erase(link->candidateOps, op) > 0) {
     outbox_.error(OutputType::Warning, 0, ErrorCode::BadSignal,
                   "the browser refused a candidate of peer \"%\": ", identity_.peer, &why);
     return;
   }
-  negotiation_.opFailed(op, why, *this, now);
+  link->opFailed(op, why, *this, now);
 }
 
-void Connection::localCandidate(CandidateInit& candidate, Millis now) {
+void Connection::localCandidate(LinkHandle handle, CandidateInit& candidate, Millis now) {
   now_ = now;
-  negotiation_.localCandidate(candidate, *this, now);
+  if (Link* link = withHandle(handle)) link->localCandidate(candidate, *this, now);
 }
 
-void Connection::gatheringComplete(Millis now) {
+void Connection::gatheringComplete(LinkHandle handle, Millis now) {
   now_ = now;
-  negotiation_.gatheringComplete(*this, now);
+  if (Link* link = withHandle(handle)) link->gatheringComplete(*this, now);
 }
 
-void Connection::negotiationNeeded(Millis now) {
+void Connection::negotiationNeeded(LinkHandle handle, Millis now) {
   now_ = now;
-  // The first offer is asked for by start(); until it is answered the browser's event tells nothing new. And a second
-  // OFFER makes a PeerJS peer throw the connection away.
-  if (!answered_ || phase_ == Phase::Ringing || phase_ == Phase::Closing || phase_ == Phase::Closed) return;
-  if (protocol_ != Protocol::Native) {
-    warn(ErrorCode::IncompatiblePeer, "peer \"%\" uses PeerJS, which cannot change a connection once it is made");
+  Link* link = withHandle(handle);
+  // The first offer of a link is asked for when it is made; until it is answered the browser's event tells nothing new.
+  // And a second OFFER makes a PeerJS peer throw the connection away.
+  if (link == nullptr || !answered_ || phase_ == Phase::Closing || phase_ == Phase::Closed) return;
+  if (!isNative()) {
+    if (link->exchanged()) {
+      warn(ErrorCode::IncompatiblePeer, "peer \"%\" uses PeerJS, which cannot change a connection once it is made");
+    }
     return;
   }
-  negotiation_.browserNeeds(*this, now);
+  if (link->exchanged()) link->browserNeeds(*this, now);
 }
 
-void Connection::linkStateChanged(LinkState state, Millis now) {
+void Connection::linkStateChanged(LinkHandle handle, LinkState state, Millis now) {
   now_ = now;
+  Link* link = withHandle(handle);
+  if (link == nullptr) return;
+  if (state == LinkState::Connected) {
+    link->everConnected = true;
+    link->confirmed();
+  }
+  if (link == fresh_.get()) {
+    if (state == LinkState::Failed) racerLost(now);
+    return;
+  }
   switch (state) {
     case LinkState::Connected:
-      everConnected_ = true;
-      negotiation_.confirmed();
       if (identity_.kind == ConnectionKind::Media && phase_ == Phase::Open) negotiationDeadline_ = kNever;
-      pathUp("the path is back");
+      pathChanged(handle, now);
       return;
     case LinkState::Disconnected:
       pathDown("the path does not answer", now);
       return;
     case LinkState::Failed:
-      if (phase_ == Phase::Negotiating || (isUp() && !everConnected_)) {
+      if (phase_ == Phase::Negotiating || (isUp() && !link->everConnected)) {
         fail(ErrorCode::NegotiationFailed,
              "no path to peer \"%\" was found: a TURN server would relay where no direct one exists",
              "negotiation-failed", now);
+      } else if (isUp() && !isNative()) {
+        fail(ErrorCode::ConnectionLost, "the path to peer \"%\" broke, and PeerJS knows no way to make another one",
+             "connection-lost", now);
       } else if (isUp()) {
         pathDown("the path failed", now);
       } else if (phase_ == Phase::Closing && enter(Trigger::Done, "closed")) {
@@ -453,39 +521,63 @@ void Connection::linkStateChanged(LinkState state, Millis now) {
   }
 }
 
-void Connection::channelArrived(ChannelHandle channel, Millis now) {
+void Connection::pathChanged(LinkHandle handle, Millis now) {
   now_ = now;
+  if (!current_ || current_->handle != handle || phase_ != Phase::Recovering) return;
+  if (!framing_ || !framing_->attached()) {
+    pathUp("the path is back", now);
+  } else {
+    // ICE is back; whether SCTP is shows a frame.
+    raceAt_ = std::min(raceAt_, now + config_.raceGrace);
+  }
+}
+
+void Connection::channelArrived(LinkHandle handle, ChannelHandle channel, Millis now) {
+  now_ = now;
+  Link* link = withHandle(handle);
   // The offerer makes exactly one; whatever else arrives belongs to nobody.
-  if (identity_.outgoing || channel_ != 0 || phase_ == Phase::Closed) {
+  if (link == nullptr || identity_.outgoing || link->channel != 0) {
     outbox_.add(OutputType::ChannelClose).channel = channel;
     return;
   }
-  channel_ = channel;
-  host_.channelOwned(channel_, identity_.handle, true);
+  link->channel = channel;
+  host_.own(HandleKind::Channel, channel, identity_.handle);
 }
 
 void Connection::channelOpened(ChannelHandle channel, std::size_t maxMessageSize, Millis now) {
   now_ = now;
-  if (channel != channel_ || channelOpen_) return;
-  channelOpen_ = true;
-  maxMessageSize_ = maxMessageSize;
-  openChannel(now);
+  Link* link = fresh_ && fresh_->channel == channel ? fresh_.get() : current_.get();
+  if (link == nullptr || link->channel != channel || link->channelOpen) return;
+  link->channelOpen = true;
+  link->maxMessageSize = maxMessageSize;
+  link->everConnected = true;
+  link->confirmed();
+  if (link == current_.get()) {
+    bindChannel(now);
+  } else if (identity_.outgoing || planted(Bug::BothDecide)) {
+    // The side that made the connection decides which link carries it; the other follows its first frame.
+    if (phase_ == Phase::Recovering) {
+      adopt(now);
+    } else {
+      retire(fresh_);
+    }
+  }
 }
 
-void Connection::openChannel(Millis now) {
+void Connection::bindChannel(Millis now) {
   if (identity_.kind == ConnectionKind::Data && protocol_ == Protocol::PeerJs) {
     fail(ErrorCode::IncompatiblePeer, "peer \"%\" uses PeerJS; data connections to PeerJS peers are not supported yet",
          "incompatible-peer", now);
     return;
   }
-  everConnected_ = true;
-  negotiation_.confirmed();
   if (identity_.kind == ConnectionKind::Data) negotiationDeadline_ = kNever;
   if (framing_) {
     Output& out = outbox_.add(OutputType::ChannelBind, identity_.handle);
-    out.channel = channel_;
+    out.channel = current_->channel;
     out.length = framingConfig_.highWaterBytes / 4;
-    framing_->attach(maxMessageSize_, now);
+    framing_->attach(current_->maxMessageSize, now);
+    awakeSince_ = now;
+    pulseAt_ = now + config_.pulseInterval;
   }
   if (identity_.kind == ConnectionKind::Data && enter(Trigger::Up, "the channel is open")) {
     outbox_.add(OutputType::ConnectionOpened, identity_.handle).protocol = protocol_.value_or(Protocol::Native);
@@ -494,10 +586,11 @@ void Connection::openChannel(Millis now) {
 
 void Connection::channelClosed(ChannelHandle channel, Millis now) {
   now_ = now;
-  if (channel != channel_) return;
-  host_.channelOwned(channel_, identity_.handle, false);
-  channel_ = 0;
-  channelOpen_ = false;
+  if (fresh_ && fresh_->channel == channel) return racerLost(now);
+  if (!current_ || current_->channel != channel) return;
+  host_.own(HandleKind::Channel, channel, 0);
+  current_->channel = 0;
+  current_->channelOpen = false;
   if (framing_ && framing_->attached()) framing_->detach();
   switch (phase_) {
     case Phase::Closing:
@@ -506,8 +599,11 @@ void Connection::channelClosed(ChannelHandle channel, Millis now) {
       return;
     case Phase::Open:
     case Phase::Recovering:
-      // Only the other side closes a channel without our CLOSE: its page is gone, or its RTCPeerConnection.
-      peerClosed(false, now);
+      if (!isNative()) return peerClosed(false, now);  // that is how PeerJS says it
+      // Who closes says CLOSE before. So either this browser gave up (Firefox does after 30 s), or the other side's
+      // page ended without a word: then the server will know.
+      pathDown("the channel closed", now);
+      race(now);
       return;
     case Phase::Negotiating:
       fail(ErrorCode::NegotiationFailed, "the channel to peer \"%\" closed before it opened", "negotiation-failed",
@@ -519,46 +615,131 @@ void Connection::channelClosed(ChannelHandle channel, Millis now) {
   }
 }
 
+Framing* Connection::heard(ChannelHandle channel, Millis now) {
+  now_ = now;
+  if (!framing_) return nullptr;
+  if (fresh_ && fresh_->channel == channel) {
+    // Frames come through it once the other side has adopted it, and that side decides.
+    if (identity_.outgoing) return nullptr;
+    adopt(now);
+  }
+  if (!current_ || current_->channel != channel) return nullptr;
+  if (phase_ == Phase::Recovering) pathUp("the other side speaks", now);
+  return framing_.get();
+}
+
 // -- recovery ------------------------------------------------------------------------------------------
 
 void Connection::pathDown(const char* reason, Millis now) {
-  if (enter(Trigger::PathDown, reason)) {
-    budgetUntil_ = now + config_.recoveryBudget;
-    restartPause_ = config_.restartDelay;
+  if (!enter(Trigger::PathDown, reason)) return;
+  budgetUntil_ = planted(Bug::NoBudget) ? kNever : now + config_.recoveryBudget;
+  restartPause_ = config_.restartDelay;
+  pulseAt_ = kNever;
+  suspectedAt_ = 0;
+  if (current_) current_->unconfirmed();
+  raceAt_ = now + std::max<Millis>(config_.raceDelay - config_.silenceLimit, 0);
+  if (identity_.outgoing) {
+    tryRestart(now);
+  } else {
+    restartAt_ = now + config_.restartYield;
   }
-  if (phase_ == Phase::Recovering) tryRestart(now);
 }
 
-void Connection::pathUp(const char* reason) {
+void Connection::pathUp(const char* reason, Millis now) {
   if (!enter(Trigger::PathUp, reason)) return;
-  budgetUntil_ = restartAt_ = kNever;
+  budgetUntil_ = restartAt_ = raceAt_ = kNever;
+  pulseAt_ = now + config_.pulseInterval;
+  if (current_) current_->confirmed();
+  if (!fresh_ || planted(Bug::RacerStays)) return;
+  if (identity_.outgoing) {
+    retire(fresh_);
+  } else {
+    fresh_->givenUpAt = std::min(fresh_->givenUpAt, now + kRacerLinger);
+  }
 }
 
 void Connection::tryRestart(Millis now) {
   if (restartAt_ != kNever && now < restartAt_) return;
-  restartAt_ = now + restartPause_;
+  restartAt_ = planted(Bug::RestartOnce) ? kNever : now + restartPause_;
   restartPause_ = std::min(restartPause_ * 2, config_.restartMaxDelay);
   // A PeerJS peer answers a second OFFER by throwing the connection away: there the browser's own ICE has to do.
-  if (protocol_ != Protocol::Native || !negotiation_.settled() || link_ == 0) return;
-  outbox_.add(OutputType::RestartIce).link = link_;
+  if (!isNative() || !current_ || !current_->settled()) return;
+  outbox_.add(OutputType::RestartIce).link = current_->handle;
+}
+
+void Connection::race(Millis now) {
+  raceAt_ = kNever;
+  // One side decides, or both might follow different links.
+  if (!identity_.outgoing || !isNative() || phase_ != Phase::Recovering || fresh_ || planted(Bug::NoRace)) return;
+  fresh_ = makeLink(newest_ + 1, true, now);
+  fresh_->givenUpAt = now + config_.negotiationTimeout;
+}
+
+void Connection::racerLost(Millis now) {
+  retire(fresh_);
+  if (phase_ == Phase::Recovering) raceAt_ = now + config_.raceRetry;
+}
+
+void Connection::adopt(Millis now) {
+  if (planted(Bug::OldLinkStays)) {
+    retired_.push_back(std::move(current_));
+  } else {
+    retire(current_);
+  }
+  current_ = std::move(fresh_);
+  raceAt_ = now + config_.raceDelay;
+  restartAt_ = now + config_.restartMaxDelay;
+  bindChannel(now);
 }
 
 void Connection::networkChanged(NetworkChange change, Millis now) {
   now_ = now;
-  if (change == NetworkChange::Offline || phase_ != Phase::Recovering) return;
-  restartPause_ = config_.restartDelay;
-  restartAt_ = kNever;
-  tryRestart(now);
+  if (change == NetworkChange::Offline || !isUp() || !isNative() || !current_) return;
+  if (phase_ == Phase::Recovering) {
+    restartPause_ = config_.restartDelay;
+    restartAt_ = kNever;
+    tryRestart(now);
+    raceAt_ = std::min(raceAt_, now + config_.raceGrace);
+    return;
+  }
+  // Another network has other addresses: those of the old one are gone. What merely changed is asked first.
+  if (change == NetworkChange::Online && current_->settled()) {
+    outbox_.add(OutputType::RestartIce).link = current_->handle;
+  }
+  if (framing_ && framing_->ping(0)) {
+    suspectedAt_ = now;
+    pulseAt_ = now + config_.urgentSilenceLimit;
+  }
+}
+
+/// Asks for a sign of life, or takes the lack of one for what it is. Nothing is done as long as frames come.
+void Connection::checkPulse(Millis now) {
+  const bool asleep = now - pulseAt_ > kAsleep;
+  pulseAt_ = kNever;
+  if (phase_ != Phase::Open || !framing_ || !framing_->attached() || planted(Bug::NoSilence)) return;
+  // What the other side said while the page slept is still to be read.
+  if (asleep) awakeSince_ = now;
+  Millis heardAt = awakeSince_;
+  if (const Millis last = framing_->lastHeard(); last != kNever) heardAt = std::max(heardAt, last);
+  const Millis suspected = std::exchange(suspectedAt_, 0);
+  if (now - heardAt >= config_.silenceLimit || (suspected != 0 && heardAt < suspected)) {
+    pathDown("nothing comes from the other side", now);
+    return;
+  }
+  pulseAt_ = heardAt + config_.pulseInterval;
+  if (pulseAt_ > now) return;
+  (void)framing_->ping(0);
+  pulseAt_ = heardAt + config_.silenceLimit;
 }
 
 // -- the clock -----------------------------------------------------------------------------------------
 
 Millis Connection::deadline() const {
   if (phase_ == Phase::Closed) return kNever;
-  Millis next = std::min(negotiation_.deadline(), negotiationDeadline_);
-  next = std::min(next, budgetUntil_);
-  next = std::min(next, lingerUntil_);
-  if (phase_ == Phase::Recovering) next = std::min(next, restartAt_);
+  Millis next = std::min({negotiationDeadline_, budgetUntil_, lingerUntil_, pulseAt_});
+  if (phase_ == Phase::Recovering) next = std::min({next, restartAt_, raceAt_});
+  if (current_) next = std::min(next, current_->deadline());
+  if (fresh_) next = std::min({next, fresh_->deadline(), fresh_->givenUpAt});
   return framing_ ? std::min(next, framing_->deadline()) : next;
 }
 
@@ -566,7 +747,8 @@ void Connection::timeout(Millis now) {
   now_ = now;
   if (phase_ == Phase::Closed) return;
   if (framing_) framing_->timeout(now);
-  negotiation_.timeout(*this, now);
+  if (current_) current_->timeout(*this, now);
+  if (fresh_) fresh_->timeout(*this, now);
   if (now >= lingerUntil_) {
     lingerUntil_ = kNever;
     if (enter(Trigger::Done, "closed")) finish("closed");
@@ -580,19 +762,25 @@ void Connection::timeout(Millis now) {
   }
   if (now >= budgetUntil_) {
     budgetUntil_ = kNever;
+    sayBye("closed", now);
     fail(ErrorCode::ConnectionLost, "the path to peer \"%\" broke and did not come back", "connection-lost", now);
     return;
   }
-  if (phase_ == Phase::Recovering && now >= restartAt_) tryRestart(now);
+  if (now >= pulseAt_) checkPulse(now);
+  if (fresh_ && now >= fresh_->givenUpAt) racerLost(now);
+  if (phase_ != Phase::Recovering) return;
+  if (now >= restartAt_) tryRestart(now);
+  if (now >= raceAt_) race(now);
 }
 
 bool Connection::canCarrySignals() const {
-  return framing_ && framing_->attached() && channelOpen_ && phase_ == Phase::Open && !framing_->closing();
+  return framing_ && framing_->attached() && phase_ == Phase::Open && !framing_->closing();
 }
 
 void Connection::settle(Millis now) {
   report(now);
-  if (framing_ && phase_ != Phase::Closed && channelOpen_ && framing_->wantsTransmit()) {
+  retired_.clear();
+  if (framing_ && phase_ != Phase::Closed && channel() != 0 && framing_->wantsTransmit()) {
     outbox_.add(OutputType::Transmit, identity_.handle);
   }
 }
@@ -627,10 +815,10 @@ void Connection::report(Millis now) {
         host_.signalArrived(*this, std::move(event->text));
         break;
       case Kind::PeerHello:
-        pathUp("the other side speaks");
         break;
       case Kind::PeerClosing:
         if (enter(Trigger::PeerClose, "closed by the other side")) {
+          retire(fresh_);
           // CLOSED goes out; then the one who closes ends the link. Not for ever, should it be gone.
           lingerUntil_ = now + framingConfig_.closeTimeout;
           tellClosed("closed by the other side");

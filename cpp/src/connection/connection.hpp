@@ -1,4 +1,4 @@
-// One DataConnection or MediaConnection: its phase, its RTCPeerConnection, its frames.
+// One DataConnection or MediaConnection: its phase, its RTCPeerConnections, its frames.
 //
 // Who calls: Endpoint, which finds the connection an input belongs to and afterwards calls settle(). What leaves goes
 // to the Outbox; signaling messages go to the endpoint through Host, which knows the ways to the other peer.
@@ -8,16 +8,20 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/outbox.hpp"
-#include "connection/negotiation.hpp"
+#include "connection/link.hpp"
 #include "connection/phase.hpp"
 #include "framing/framing.hpp"
 #include "peerbridge/config.hpp"
 #include "signaling/message.hpp"
 
 namespace peerbridge {
+
+/// What a number in an input stands for.
+enum class HandleKind : std::uint8_t { Link, Channel, Op };
 
 class Connection final : private Negotiation::Sink {
  public:
@@ -26,8 +30,12 @@ class Connection final : private Negotiation::Sink {
     virtual void sendSignal(const Connection& from, SignalMessage& message, Millis now) = 0;
     /// A signaling message came through this connection.
     virtual void signalArrived(const Connection& through, std::string&& text) = 0;
-    /// The connection uses this channel from now on, or no longer (`mine` false).
-    virtual void channelOwned(ChannelHandle channel, ConnectionHandle connection, bool mine) = 0;
+    /// Inputs about this handle are for `connection` from now on; 0: for nobody any more.
+    virtual void own(HandleKind kind, std::uint32_t handle, ConnectionHandle connection) = 0;
+    /// Messages leave now: the server is there, or another connection leads to the peer.
+    [[nodiscard]] virtual bool reachable(const std::string& peer) = 0;
+    /// One connection more (1) or less (-1) is recovering.
+    virtual void recovering(int change, Millis now) = 0;
 
    protected:
     ~Host() = default;
@@ -66,8 +74,8 @@ class Connection final : private Negotiation::Sink {
   // -- signaling -------------------------------------------------------------------------------------
   /// What `message` holds may be moved from, as with the inputs below.
   void remoteMessage(SignalMessage& message, Millis now);
-  /// The server says that the other peer is not there.
-  void peerUnavailable(Millis now);
+  /// The server says that the other peer is not there. `certain` false: it may only be late, like we were.
+  void peerUnavailable(bool certain, Millis now);
   /// A message of this connection waited too long for the server.
   void signalExpired(Millis now);
   /// The server is back: a recovery that waited for it goes on.
@@ -76,14 +84,17 @@ class Connection final : private Negotiation::Sink {
   // -- the browser -----------------------------------------------------------------------------------
   void opDone(Input& in, Millis now);
   void opFailed(Op op, const std::string& why, Millis now);
-  void localCandidate(CandidateInit& candidate, Millis now);
-  void gatheringComplete(Millis now);
-  void negotiationNeeded(Millis now);
-  void linkStateChanged(LinkState state, Millis now);
-  void channelArrived(ChannelHandle channel, Millis now);
+  void localCandidate(LinkHandle link, CandidateInit& candidate, Millis now);
+  void gatheringComplete(LinkHandle link, Millis now);
+  void negotiationNeeded(LinkHandle link, Millis now);
+  void linkStateChanged(LinkHandle link, LinkState state, Millis now);
+  void pathChanged(LinkHandle link, Millis now);
+  void channelArrived(LinkHandle link, ChannelHandle channel, Millis now);
   void channelOpened(ChannelHandle channel, std::size_t maxMessageSize, Millis now);
   void channelClosed(ChannelHandle channel, Millis now);
   void networkChanged(NetworkChange change, Millis now);
+  /// A frame came through `channel`: the framing layer to give it to, or null when it comes too late or too early.
+  [[nodiscard]] Framing* heard(ChannelHandle channel, Millis now);
 
   // -- the clock -------------------------------------------------------------------------------------
   [[nodiscard]] Millis deadline() const;
@@ -98,10 +109,8 @@ class Connection final : private Negotiation::Sink {
   /// It was open once and is not closing.
   [[nodiscard]] bool isUp() const { return phase_ == Phase::Open || phase_ == Phase::Recovering; }
   [[nodiscard]] const Identity& identity() const { return identity_; }
-  [[nodiscard]] LinkHandle link() const { return link_; }
-  /// The browser is at work on this command for us.
-  [[nodiscard]] bool expects(Op op) const;
-  [[nodiscard]] ChannelHandle channel() const { return channel_; }
+  /// The channel that carries the connection; 0 while none is open.
+  [[nodiscard]] ChannelHandle channel() const { return current_ && current_->channelOpen ? current_->channel : 0; }
   /// The native protocol runs, on a channel that is up: other connections' signals can ride along.
   [[nodiscard]] bool canCarrySignals() const;
   /// Null while the protocol is unknown or not ours.
@@ -112,14 +121,17 @@ class Connection final : private Negotiation::Sink {
 
  private:
   // Negotiation::Sink
-  Op setLocalDescription() override;
-  Op setRemoteDescription(const Description& description) override;
-  Op readLocalDescription() override;
-  void addCandidate(const CandidateInit& candidate) override;
-  void sendDescription(const Description& description, std::uint32_t negotiation, std::uint32_t seen) override;
-  void sendCandidates(std::vector<CandidateInit>&& candidates) override;
-  void negotiated() override;
-  void failed(ErrorCode code, const char* text, const std::string& why) override;
+  Op setLocalDescription(Negotiation& from) override;
+  Op setRemoteDescription(Negotiation& from, const Description& description) override;
+  Op readLocalDescription(Negotiation& from) override;
+  Op rollback(Negotiation& from) override;
+  void addCandidate(Negotiation& from, const CandidateInit& candidate) override;
+  void sendDescription(Negotiation& from, const Description& description, std::uint32_t negotiation,
+                       std::uint32_t seen) override;
+  void sendCandidates(Negotiation& from, std::vector<CandidateInit>&& candidates) override;
+  [[nodiscard]] bool reachable() const override;
+  void negotiated(Negotiation& from) override;
+  void failed(Negotiation& from, ErrorCode code, const char* text, const std::string& why) override;
   void warn(ErrorCode code, const char* text) override;
 
   /// Reasons are literals: the first of them is kept until the end.
@@ -132,22 +144,36 @@ class Connection final : private Negotiation::Sink {
   void abortFraming(const char* reason, Millis now);
   void finish(const char* reason);
   void tellClosed(const char* reason);
-  /// A command for the link that ends in a promise; carries a new op.
-  Output& command(OutputType type);
-  void retireOp(Op op);
-  void createLink();
-  void dropLink();
+
+  // -- links
+  [[nodiscard]] bool isNative() const { return protocol_ == Protocol::Native; }
+  /// A new RTCPeerConnection; `offering`: with a channel, and an offer is made.
+  [[nodiscard]] std::unique_ptr<Link> makeLink(std::uint32_t number, bool offering, Millis now);
+  /// Closes a link and empties the pointer; null is harmless.
+  void retire(std::unique_ptr<Link>& link);
+  [[nodiscard]] Link* withHandle(LinkHandle handle);
+  [[nodiscard]] Link* withNumber(std::uint32_t number);
+  [[nodiscard]] Link* withOp(Op op);
+  /// A command for a link that ends in a promise; carries a new op.
+  Output& command(OutputType type, Negotiation& link);
+  /// The channel of the current link is open: frames go there from now on.
+  void bindChannel(Millis now);
+  void race(Millis now);
+  void racerLost(Millis now);
+  /// The racer takes over.
+  void adopt(Millis now);
+
   /// The first description of the other side came. False when its protocol is not what was asked for: it is over then.
-  void offered(SignalMessage& offer, Millis now);
   [[nodiscard]] bool peerAnswered(const std::optional<NativeTag>& tag, Millis now);
-  void openChannel(Millis now);
+  void offered(Link& link, SignalMessage& offer, Millis now);
   void forward(OutputType type, FramingEvent& event);
   void pathDown(const char* reason, Millis now);
-  void pathUp(const char* reason);
+  void pathUp(const char* reason, Millis now);
   void tryRestart(Millis now);
+  void checkPulse(Millis now);
   void sayBye(const char* why, Millis now);
   void peerClosed(bool rejected, Millis now);
-  void address(SignalMessage& message, MessageType type) const;
+  void address(SignalMessage& message, MessageType type, std::uint32_t link) const;
 
   Identity identity_;
   const Config& config_;
@@ -156,31 +182,33 @@ class Connection final : private Negotiation::Sink {
   Host& host_;
 
   Phase phase_;
-  Negotiation negotiation_;
   std::unique_ptr<Framing> framing_;
   std::optional<Protocol> protocol_;
 
-  LinkHandle link_ = 0;
-  ChannelHandle channel_ = 0;
-  bool channelOpen_ = false;
-  std::size_t maxMessageSize_ = 65'536;
-  bool answered_ = false;       ///< the other side's first description is known
-  bool everConnected_ = false;  ///< the link was connected once
-  bool closedTold_ = false;     ///< ConnectionClosed went out
+  std::unique_ptr<Link> current_;               ///< carries the frames, or is meant to
+  std::unique_ptr<Link> fresh_;                 ///< races it while the path is down
+  std::vector<std::unique_ptr<Link>> retired_;  ///< closed, and perhaps still on the stack; gone with settle()
+  std::uint32_t newest_ = 0;                    ///< number of the newest link
+
+  bool answered_ = false;    ///< the other side's first description is known
+  bool closedTold_ = false;  ///< ConnectionClosed went out
   const char* closeReason_ = nullptr;
-  std::vector<Op> ops_;           ///< under way in the browser
-  std::vector<Op> candidateOps_;  ///< those of them whose failure is only a warning
 
   std::unique_ptr<SignalMessage> ringing_;  ///< the OFFER of a call that was not answered yet
   std::unique_ptr<SignalMessage> early_;    ///< an OFFER that overtook the ANSWER it builds upon
-  std::vector<CandidateInit> ringingCandidates_;
+  /// Candidates of links that are not there yet, by number.
+  std::vector<std::pair<std::uint32_t, CandidateInit>> strays_;
 
   Millis negotiationDeadline_ = kNever;
   Millis restartAt_ = kNever;
   Millis budgetUntil_ = kNever;
   Millis lingerUntil_ = kNever;
   Millis restartPause_ = 0;
-  Millis now_ = 0;  ///< of the call under way, for the Sink methods
+  Millis raceAt_ = kNever;
+  Millis pulseAt_ = kNever;  ///< when to look whether the other side was heard
+  Millis awakeSince_ = 0;    ///< the page slept until then: silence before says nothing
+  Millis suspectedAt_ = 0;   ///< the path was asked because the network changed; 0: it was not
+  Millis now_ = 0;           ///< of the call under way, for the Sink methods
 };
 
 }  // namespace peerbridge

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.hpp"
 #include "sdp/description.hpp"
 
 namespace peerbridge {
@@ -13,12 +14,21 @@ namespace {
 constexpr std::size_t kMaxHeldCandidates = 128;
 constexpr std::size_t kMaxSeenCandidates = 512;
 constexpr std::size_t kMaxIgnoredUfrags = 16;
+constexpr std::size_t kMaxGoneCandidates = 64;
 
 bool contains(const std::vector<std::string>& list, const std::string& value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
 
 }  // namespace
+
+void Negotiation::setNative(bool native, Sink& sink) {
+  native_ = native;
+  peerJs_ = !native;
+  if (!peerJs_ || gone_.empty()) return;
+  for (CandidateInit& candidate : std::exchange(gone_, {})) outgoing_.push_back(std::move(candidate));
+  flushCandidates(sink);
+}
 
 void Negotiation::need(Sink& sink, Millis now) {
   needed_ = true;
@@ -37,11 +47,11 @@ void Negotiation::remoteOffer(Description&& offer, std::uint32_t negotiation, st
                               Millis now) {
   // Who has answered our offer had withdrawn its own before: this one was only late.
   if (native_ && seen < answeredNegotiation_) return;
-  if (native_ && negotiation <= remoteNegotiation_) {
+  if (native_ && negotiation <= remoteNegotiation_ && !planted(Bug::DoubleAnswer)) {
     // A copy. Was our answer lost? Then that has to come again, and not the negotiation.
     const bool answered = signaling_ == Signaling::Stable && busy_ == Busy::None && !holding_;
-    if (negotiation == remoteNegotiation_ && answered && hold_.type == SdpType::Answer && !hold_.sdp.empty()) {
-      send(sink, now);
+    if (negotiation == remoteNegotiation_ && answered && own_.type == SdpType::Answer && !own_.sdp.empty()) {
+      resend(sink, now);
     }
     return;
   }
@@ -61,9 +71,9 @@ void Negotiation::step(Sink& sink, Millis now) {
       // An answer to an offer that was withdrawn, or answered already, is stale: the browser would throw.
       const bool stale = signaling_ != Signaling::HaveLocalOffer || holding_ ||
                          (pendingAnswer_.counted && pendingAnswer_.negotiation != ownNegotiation_);
-      if (stale) {
+      if (stale && !planted(Bug::StaleAnswer)) {
         // The copy of one that was taken is nothing to speak of.
-        if (pendingAnswer_.counted && pendingAnswer_.negotiation == ownNegotiation_) continue;
+        if (pendingAnswer_.counted && pendingAnswer_.negotiation <= answeredNegotiation_) continue;
         sink.warn(ErrorCode::BadSignal, "an ANSWER that no offer waits for was dropped");
         continue;
       }
@@ -71,7 +81,8 @@ void Negotiation::step(Sink& sink, Millis now) {
       return;
     }
     if (std::exchange(pendingOffer_.waits, false)) {
-      if (signaling_ == Signaling::HaveLocalOffer && !polite_) {
+      const bool polite = (polite_ && !planted(Bug::NoRollback)) || planted(Bug::BothPolite);
+      if (signaling_ == Signaling::HaveLocalOffer && !polite) {
         // Glare: the impolite side goes on with its own offer, and the candidates of the other must not reach the
         // browser.
         for (std::string& ufrag : iceUfrags(pendingOffer_.description.sdp)) {
@@ -88,22 +99,17 @@ void Negotiation::step(Sink& sink, Millis now) {
       apply(pendingOffer_, Busy::SettingRemoteOffer, sink);
       return;
     }
-    if (signaling_ == Signaling::HaveRemoteOffer) {
-      busy_ = Busy::SettingLocalAnswer;
+    if (signaling_ == Signaling::HaveRemoteOffer || (needed_ && signaling_ == Signaling::Stable && !holding_)) {
+      const bool answer = signaling_ == Signaling::HaveRemoteOffer;
+      if (!answer) needed_ = false;
+      busy_ = answer ? Busy::SettingLocalAnswer : Busy::SettingLocalOffer;
       gathered_ = false;
-      op_ = sink.setLocalDescription();
-      return;
-    }
-    if (needed_ && signaling_ == Signaling::Stable && !holding_) {
-      needed_ = false;
-      busy_ = Busy::SettingLocalOffer;
-      gathered_ = false;
-      op_ = sink.setLocalDescription();
+      op_ = sink.setLocalDescription(*this);
       return;
     }
     if (holding_ && (gathered_ || now >= holdUntil_)) {
       busy_ = Busy::Reading;
-      op_ = sink.readLocalDescription();
+      op_ = sink.readLocalDescription(*this);
       return;
     }
     return;
@@ -113,14 +119,23 @@ void Negotiation::step(Sink& sink, Millis now) {
 void Negotiation::apply(Remote& remote, Busy busy, Sink& sink) {
   applying_ = std::move(remote);
   busy_ = busy;
-  op_ = sink.setRemoteDescription(applying_.description);
+  op_ = sink.setRemoteDescription(*this, applying_.description);
 }
 
-void Negotiation::holdDescription(Description* description, Millis now) {
+void Negotiation::rollBack(Sink& sink) {
+  busy_ = Busy::RollingBack;
+  op_ = sink.rollback(*this);
+}
+
+/// Our description is in place. It leaves at once, or when it has its candidates.
+void Negotiation::localSet(Description* description, Sink& sink, Millis now) {
   if (description == nullptr) return;
-  hold_ = std::move(*description);
+  own_ = std::move(*description);
+  const bool whole =
+      config_.trickle == Trickle::None || (config_.trickle == Trickle::Half && own_.type == SdpType::Offer);
   holding_ = true;
-  holdUntil_ = now + candidateBatch_;
+  holdUntil_ = now + config_.gatherTimeout;
+  if (!whole) releaseHold(sink, now);
 }
 
 void Negotiation::opDone(Op op, Description* description, Sink& sink, Millis now) {
@@ -134,7 +149,7 @@ void Negotiation::opDone(Op op, Description* description, Sink& sink, Millis now
       signaling_ = Signaling::HaveLocalOffer;
       ++ownNegotiation_;
       // A polite side whose peer offered meanwhile rolls back in step(); sending this one would only cost a frame.
-      if (!(pendingOffer_.waits && polite_)) holdDescription(description, now);
+      if (!(pendingOffer_.waits && polite_)) localSet(description, sink, now);
       break;
     case Busy::SettingRemoteOffer:
       signaling_ = Signaling::HaveRemoteOffer;
@@ -145,20 +160,32 @@ void Negotiation::opDone(Op op, Description* description, Sink& sink, Millis now
       break;
     case Busy::SettingLocalAnswer:
       signaling_ = Signaling::Stable;
-      holdDescription(description, now);
+      exchanged_ = true;
+      localSet(description, sink, now);
       break;
     case Busy::SettingRemoteAnswer:
       signaling_ = Signaling::Stable;
-      resendAt_ = kNever;
+      exchanged_ = true;
+      // The description is there; the candidates behind it may not be.
+      resendAt_ = native_ && !confirmed_ ? now + config_.resendDelay : kNever;
       answeredNegotiation_ = ownNegotiation_;
       adoptRemote(applying_.description.sdp);
       offerHeldCandidates(sink);
-      sink.negotiated();
+      sink.negotiated(*this);
       break;
     case Busy::Reading:
       if (holding_) {
-        if (description != nullptr) hold_ = std::move(*description);
+        if (description != nullptr) own_ = std::move(*description);
         releaseHold(sink, now);
+      }
+      break;
+    case Busy::RollingBack:
+      signaling_ = Signaling::Stable;
+      resendAt_ = kNever;
+      // The offer that made it necessary, unless a newer one came.
+      if (!applying_.description.sdp.empty() && !pendingOffer_.waits) {
+        pendingOffer_ = std::move(applying_);
+        pendingOffer_.waits = true;
       }
       break;
   }
@@ -177,75 +204,115 @@ void Negotiation::opFailed(Op op, const std::string& why, Sink& sink, Millis now
       if (holding_) releaseHold(sink, now);
       break;
     case Busy::SettingLocalOffer:
-      return sink.failed(ErrorCode::WebRtc, "the browser could not make an offer: ", why);
+      return sink.failed(*this, ErrorCode::WebRtc, "the browser could not make an offer: ", why);
     case Busy::SettingRemoteOffer:
-      return sink.failed(ErrorCode::NegotiationFailed, "the browser refused the other side's offer: ", why);
+      // Some browsers do not roll back by themselves (webrtc-pc §4.4.1.5 is younger than they are).
+      if (signaling_ == Signaling::HaveLocalOffer) return rollBack(sink);
+      return sink.failed(*this, ErrorCode::NegotiationFailed, "the browser refused the other side's offer: ", why);
     case Busy::SettingLocalAnswer:
-      return sink.failed(ErrorCode::WebRtc, "the browser could not make an answer: ", why);
+      return sink.failed(*this, ErrorCode::WebRtc, "the browser could not make an answer: ", why);
     case Busy::SettingRemoteAnswer:
-      return sink.failed(ErrorCode::NegotiationFailed, "the browser refused the other side's answer: ", why);
+      // Our offer is of no use any more; without it the next one can be made.
+      applying_ = {};
+      rollBack(sink);
+      return sink.failed(*this, ErrorCode::NegotiationFailed, "the browser refused the other side's answer: ", why);
+    case Busy::RollingBack:
+      return sink.failed(*this, ErrorCode::WebRtc, "the browser could not roll its offer back: ", why);
   }
   step(sink, now);
 }
 
 void Negotiation::releaseHold(Sink& sink, Millis now) {
   holding_ = false;
-  // What was gathered until now is inside the description.
-  outgoing_.clear();
-  flushAt_ = kNever;
+  if (config_.trickle != Trickle::Full) {
+    // What was gathered until now is inside the description.
+    for (CandidateInit& candidate : outgoing_) gone_.push_back(std::move(candidate));
+    outgoing_.clear();
+  }
+  flushAt_ = flushBy_ = kNever;
+  quick_ = own_.type == SdpType::Offer;
   send(sink, now);
-  if (hold_.type == SdpType::Answer) sink.negotiated();
+  if (!outgoing_.empty()) scheduleFlush(now);
+  if (own_.type == SdpType::Answer) sink.negotiated(*this);
 }
 
 void Negotiation::send(Sink& sink, Millis now) {
-  const bool answer = hold_.type == SdpType::Answer;
+  const bool answer = own_.type == SdpType::Answer;
   // Once the path works, it is the offerer who asks again for an answer that was lost.
-  if (native_ && !(answer && confirmed_)) resendAt_ = now + resendDelay_;
-  sink.sendDescription(hold_, answer ? remoteNegotiation_ : ownNegotiation_, answer ? 0 : remoteNegotiation_);
+  if (native_ && !(answer && confirmed_) && !planted(Bug::ForgetResend)) resendAt_ = now + config_.resendDelay;
+  sink.sendDescription(*this, own_, answer ? remoteNegotiation_ : ownNegotiation_, answer ? 0 : remoteNegotiation_);
+}
+
+/// Whatever the other side may not have got. Copies are known there for what they are.
+void Negotiation::resend(Sink& sink, Millis now) {
+  if (own_.type == SdpType::Answer || signaling_ == Signaling::HaveLocalOffer) {
+    send(sink, now);
+  } else if (!confirmed_) {
+    resendAt_ = now + config_.resendDelay;
+  }
+  if (confirmed_ || gone_.empty()) return;
+  std::vector<CandidateInit> again = gone_;
+  sink.sendCandidates(*this, std::move(again));
 }
 
 void Negotiation::localCandidate(CandidateInit& candidate, Sink& sink, Millis now) {
-  if (candidate.candidate.empty() && (!native_ || outgoing_.empty())) return;  // worth a seat, not a frame of its own
+  if (candidate.candidate.empty() && (peerJs_ || outgoing_.empty())) return;  // worth a seat, not a frame of its own
+  // Another generation: what belonged to the old one is of no use.
+  if (!gone_.empty() && gone_.back().usernameFragment != candidate.usernameFragment) gone_.clear();
+  // The other side cannot use them one by one: those that are late are lost, as it was asked for.
+  if (config_.trickle == Trickle::None && !holding_ && busy_ == Busy::None) return;
   outgoing_.push_back(std::move(candidate));
   // Before its description a candidate means nothing to the other side.
   if (holding_ || busy_ == Busy::SettingLocalOffer || busy_ == Busy::SettingLocalAnswer) return;
-  if (!native_) {
+  if (peerJs_) {
     flushCandidates(sink);
-  } else if (flushAt_ == kNever) {
-    flushAt_ = now + candidateBatch_;
+  } else {
+    scheduleFlush(now);
   }
+}
+
+void Negotiation::scheduleFlush(Millis now) {
+  if (flushBy_ == kNever) flushBy_ = now + config_.candidateBatch;
+  flushAt_ = quick_ ? std::min(flushBy_, now + config_.candidateQuiet) : flushBy_;
 }
 
 void Negotiation::gatheringComplete(Sink& sink, Millis now) {
   gathered_ = true;
   if (holding_) {
     step(sink, now);
-  } else {
+  } else if (busy_ != Busy::SettingLocalOffer && busy_ != Busy::SettingLocalAnswer) {
     flushCandidates(sink);
   }
 }
 
 void Negotiation::flushCandidates(Sink& sink) {
-  flushAt_ = kNever;
+  flushAt_ = flushBy_ = kNever;
   if (outgoing_.empty()) return;
+  quick_ = false;
   std::vector<CandidateInit> batch = std::exchange(outgoing_, {});
-  if (native_) {
-    sink.sendCandidates(std::move(batch));
+  if (!peerJs_) {
+    for (const CandidateInit& candidate : batch) {
+      if (gone_.size() < kMaxGoneCandidates) gone_.push_back(candidate);
+    }
+    sink.sendCandidates(*this, std::move(batch));
     return;
   }
   for (CandidateInit& candidate : batch) {
     if (candidate.candidate.empty()) continue;
     std::vector<CandidateInit> one;
     one.push_back(std::move(candidate));
-    sink.sendCandidates(std::move(one));
+    sink.sendCandidates(*this, std::move(one));
   }
 }
 
 void Negotiation::remoteCandidate(CandidateInit& candidate, Sink& sink) {
   if (candidate.hasUfrag && contains(ignoredUfrags_, candidate.usernameFragment)) return;
   if (std::find(seen_.begin(), seen_.end(), candidate) != seen_.end()) return;
-  const bool usable = remoteSet_ && busy_ != Busy::SettingRemoteOffer && busy_ != Busy::SettingRemoteAnswer &&
-                      (!candidate.hasUfrag || contains(remoteUfrags_, candidate.usernameFragment));
+  const bool known =
+      !candidate.hasUfrag || contains(remoteUfrags_, candidate.usernameFragment) || planted(Bug::ForeignCandidates);
+  const bool usable =
+      (remoteSet_ && busy_ != Busy::SettingRemoteOffer && busy_ != Busy::SettingRemoteAnswer && known) ||
+      planted(Bug::EarlyCandidates);
   if (!usable) {
     if (std::find(held_.begin(), held_.end(), candidate) != held_.end()) return;
     if (held_.size() >= kMaxHeldCandidates) {
@@ -257,7 +324,7 @@ void Negotiation::remoteCandidate(CandidateInit& candidate, Sink& sink) {
     return;
   }
   if (seen_.size() >= kMaxSeenCandidates) seen_.erase(seen_.begin());
-  sink.addCandidate(candidate);
+  sink.addCandidate(*this, candidate);
   seen_.push_back(std::move(candidate));
 }
 
@@ -271,6 +338,7 @@ void Negotiation::adoptRemote(const std::string& sdp) {
 
 void Negotiation::offerHeldCandidates(Sink& sink) {
   std::vector<CandidateInit> waiting = std::exchange(held_, {});
+  if (planted(Bug::ForgetHeldCandidates)) return;
   for (CandidateInit& candidate : waiting) remoteCandidate(candidate, sink);
 }
 
@@ -283,8 +351,9 @@ void Negotiation::timeout(Sink& sink, Millis now) {
   if (holding_ && busy_ == Busy::None && now >= holdUntil_) step(sink, now);
   if (now >= flushAt_) flushCandidates(sink);
   if (now >= resendAt_) {
-    resendAt_ = kNever;
-    if (busy_ == Busy::None && !holding_) send(sink, now);
+    resendAt_ = now + config_.resendDelay;
+    // While a step is under way its end decides; and while nothing leaves, a copy would only wait beside the original.
+    if (busy_ == Busy::None && !holding_ && sink.reachable()) resend(sink, now);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "peerbridge/config.hpp"
 #include "peerbridge/error.hpp"
 #include "peerbridge/types.hpp"
 
@@ -15,19 +16,24 @@ namespace peerbridge {
 
 class Negotiation {
  public:
+  /// `from` is the negotiation that asks.
   struct Sink {
-    virtual Op setLocalDescription() = 0;
-    virtual Op setRemoteDescription(const Description& description) = 0;
-    virtual Op readLocalDescription() = 0;
-    virtual void addCandidate(const CandidateInit& candidate) = 0;
+    virtual Op setLocalDescription(Negotiation& from) = 0;
+    virtual Op setRemoteDescription(Negotiation& from, const Description& description) = 0;
+    virtual Op readLocalDescription(Negotiation& from) = 0;
+    virtual Op rollback(Negotiation& from) = 0;
+    virtual void addCandidate(Negotiation& from, const CandidateInit& candidate) = 0;
     /// A description for the other side. `negotiation` counts our offers; an answer echoes the offer's. `seen`: the
     /// newest offer of the other side that an offer was made after.
-    virtual void sendDescription(const Description& description, std::uint32_t negotiation, std::uint32_t seen) = 0;
-    virtual void sendCandidates(std::vector<CandidateInit>&& candidates) = 0;
+    virtual void sendDescription(Negotiation& from, const Description& description, std::uint32_t negotiation,
+                                 std::uint32_t seen) = 0;
+    virtual void sendCandidates(Negotiation& from, std::vector<CandidateInit>&& candidates) = 0;
+    /// False while nothing would leave, only wait: then nothing is sent again.
+    [[nodiscard]] virtual bool reachable() const = 0;
     /// The answer is in place on both ends of this exchange, as far as this side can know.
-    virtual void negotiated() = 0;
+    virtual void negotiated(Negotiation& from) = 0;
     /// `text` ends where `why` begins.
-    virtual void failed(ErrorCode code, const char* text, const std::string& why) = 0;
+    virtual void failed(Negotiation& from, ErrorCode code, const char* text, const std::string& why) = 0;
     virtual void warn(ErrorCode code, const char* text) = 0;
 
    protected:
@@ -35,9 +41,7 @@ class Negotiation {
   };
 
   /// `polite`: this side yields when two offers cross. Both sides derive it from the two ids.
-  /// `candidateBatch`, `resendDelay`: see Config.
-  Negotiation(bool polite, Millis candidateBatch, Millis resendDelay)
-      : polite_(polite), candidateBatch_(candidateBatch), resendDelay_(resendDelay) {}
+  Negotiation(bool polite, const Config& config) : polite_(polite), config_(config) {}
 
   /// An offer is wanted: at the start, or because the browser fired negotiationneeded.
   void need(Sink& sink, Millis now);
@@ -57,16 +61,27 @@ class Negotiation {
   [[nodiscard]] Millis deadline() const;
   void timeout(Sink& sink, Millis now);
 
-  /// The other side is a peerbridge peer: candidates travel in batches, not one by one, and what is lost is sent again.
-  void setNative(bool native) { native_ = native; }
-  /// The path works, so the other side has our answer.
+  /// Who the other side is. A peerbridge peer: what is lost is sent again. PeerJS: candidates travel one by one, and
+  /// those that left in batches before it was known leave again. Until then the first of a batch is for both.
+  void setNative(bool native, Sink& sink);
+  /// The path works, so the other side has what it needs of us.
   void confirmed() {
     confirmed_ = true;
     resendAt_ = kNever;
   }
+  /// The path does not work any more: what comes next may be lost again.
+  void unconfirmed() { confirmed_ = false; }
+  /// The way to the other side is open again: what it may not have leaves now.
+  void resendSoon(Millis now) {
+    if (resendAt_ != kNever) resendAt_ = now;
+  }
 
   /// Nothing is under way and no offer is outstanding.
   [[nodiscard]] bool settled() const { return busy_ == Busy::None && signaling_ == Signaling::Stable && !holding_; }
+  /// An offer was answered, by this side or the other.
+  [[nodiscard]] bool exchanged() const { return exchanged_; }
+  /// The operation that the browser is at work on, or 0.
+  [[nodiscard]] Op op() const { return op_; }
 
  private:
   enum class Signaling : std::uint8_t { Stable, HaveLocalOffer, HaveRemoteOffer };
@@ -77,6 +92,7 @@ class Negotiation {
     SettingLocalAnswer,
     SettingRemoteAnswer,
     Reading,
+    RollingBack,
   };
   struct Remote {
     Description description;
@@ -87,18 +103,22 @@ class Negotiation {
 
   void step(Sink& sink, Millis now);
   void apply(Remote& remote, Busy busy, Sink& sink);
-  void holdDescription(Description* description, Millis now);
+  void localSet(Description* description, Sink& sink, Millis now);
   void releaseHold(Sink& sink, Millis now);
   void send(Sink& sink, Millis now);
+  void scheduleFlush(Millis now);
   void flushCandidates(Sink& sink);
   void offerHeldCandidates(Sink& sink);
   void adoptRemote(const std::string& sdp);
+  void resend(Sink& sink, Millis now);
+  void rollBack(Sink& sink);
 
   bool polite_;
-  Millis candidateBatch_;
-  Millis resendDelay_;
+  const Config& config_;
   bool native_ = false;
+  bool peerJs_ = false;
   bool confirmed_ = false;
+  bool exchanged_ = false;
 
   Signaling signaling_ = Signaling::Stable;
   Busy busy_ = Busy::None;
@@ -112,14 +132,17 @@ class Negotiation {
   std::uint32_t answeredNegotiation_ = 0;  ///< the newest of ours that was answered
   std::uint32_t remoteNegotiation_ = 0;
 
-  bool holding_ = false;
-  Description hold_;  ///< what is sent last: waits for candidates to ride with it, and stays to be sent again
+  Description own_;       ///< our newest description, kept to be sent again
+  bool holding_ = false;  ///< it waits for its candidates (without trickle)
   Millis holdUntil_ = 0;
   bool gathered_ = false;
   Millis resendAt_ = kNever;
 
-  std::vector<CandidateInit> outgoing_;
+  std::vector<CandidateInit> outgoing_;  ///< wait for their batch
+  std::vector<CandidateInit> gone_;      ///< left already, of the generation that is valid, kept to be sent again
   Millis flushAt_ = kNever;
+  Millis flushBy_ = kNever;  ///< the latest flushAt_
+  bool quick_ = true;        ///< the first batch has not left
 
   bool remoteSet_ = false;
   std::vector<std::string> remoteUfrags_;

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "base/planted.hpp"
 #include "base/ring.hpp"
 #include "framing/frame.hpp"
 #include "framing/receiver.hpp"
@@ -127,7 +128,10 @@ struct Framing::State {
   [[nodiscard]] std::size_t acceptLimit() const { return std::max(config.maxFrameBytes, kFrameLimitBeforeHello); }
   /// DATA may go: at once on the first channel; on later ones when the peer told what it has.
   [[nodiscard]] bool mayReplay() const { return helloSent && (helloSeen || firstChannel); }
-  [[nodiscard]] std::uint64_t acknowledgeable() const { return held ? told : receiver.received(); }
+  [[nodiscard]] std::uint64_t acknowledgeable() const {
+    if (planted(Bug::AckOffByOne)) return receiver.received() + 1;
+    return held ? told : receiver.received();
+  }
   [[nodiscard]] bool closeDue() const { return closing && !closeSent && mayReplay() && sender.drained(); }
   [[nodiscard]] std::uint64_t waterMark(Millis now) const {
     return sender.interactive(now) ? std::min(highWater, config.highWaterBytes) : highWater;
@@ -370,7 +374,7 @@ struct Framing::State {
     if (!reader.varint(seq) || !reader.varint(received)) return Rule::DataFrameThatCannotBeRead;
     if (seq == 0 || seq > receiver.received() + 1) return Rule::GapInTheDataFrames;
     if (received > sender.replay().sentSeq()) return kNotSent;
-    if (seq <= receiver.received()) {
+    if (seq <= receiver.received() && !planted(Bug::DuplicateFrames)) {
       ++stats.duplicatesDropped;
     } else {
       if (peerClose && seq > *peerClose) return Rule::DataFrameAfterTheLastOne;

@@ -1,6 +1,9 @@
 #include "signaling/session.hpp"
 
+#include <algorithm>
 #include <utility>
+
+#include "base/planted.hpp"
 
 namespace peerbridge {
 
@@ -9,6 +12,8 @@ namespace {
 bool isAlphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
 
 constexpr std::size_t kMaxIdLength = 256;
+// A timer that is so late was not late: the page slept, and what the server said meanwhile is still to be read.
+constexpr Millis kAsleep = 1'500;
 
 }  // namespace
 
@@ -67,7 +72,9 @@ Session::Effect Session::idFailed(Op op, const std::string& message) {
 void Session::connect(Millis now) {
   state_ = State::Connecting;
   transport_ = outbox_.nextTransport();
-  deadline_ = now + config_.connectTimeout;
+  // One attempt of three has all the time that a slow network needs.
+  const bool hurried = urgent_ && everOpened_ && attempts_ % 3 != 0;
+  deadline_ = now + (hurried ? config_.urgentConnectTimeout : config_.connectTimeout);
   Output& out = outbox_.add(OutputType::SignalingConnect);
   out.transport = transport_;
   out.text = id_;
@@ -85,9 +92,12 @@ Session::Effect Session::open(Millis now) {
   state_ = State::Open;
   attempts_ = 0;
   backoff_.reset();
+  // The first time nobody is late.
+  openedAt_ = everOpened_ ? now : now - config_.returnGrace;
   everOpened_ = true;
   announcedLoss_ = false;
-  deadline_ = now + config_.heartbeatInterval;
+  heartbeatAt_ = now + config_.heartbeatInterval;
+  alive(now);
   publish(PeerState::Open, "the server took the registration");
   outbox_.add(OutputType::PeerOpened).text = id_;
   return Effect::Opened;
@@ -112,6 +122,35 @@ Session::Effect Session::message(const SignalMessage& message, Millis now) {
 
 Session::Effect Session::heard(Millis now) {
   return state_ == State::Registering && everOpened_ ? open(now) : Effect::None;
+}
+
+void Session::alive(Millis now) {
+  if (state_ != State::Open) return;
+  probedBy_ = kNever;
+  probeAt_ = planted(Bug::NoProbe) ? kNever : now + config_.probeInterval;
+  armOpen();
+}
+
+void Session::armOpen() { deadline_ = std::min({heartbeatAt_, probeAt_, probedBy_}); }
+
+/// PeerServer answers nothing but relays everything, to the sender as well.
+void Session::probe(Millis timeout, Millis now) {
+  if (state_ != State::Open || planted(Bug::NoProbe)) return;
+  probeAt_ = kNever;
+  const bool asked = probedBy_ != kNever;
+  probedBy_ = std::min(probedBy_, now + timeout);
+  armOpen();
+  if (asked) return;
+  SignalMessage message;
+  sayGoodbye(message, id_, std::string(kProbeId), ConnectionKind::Data, "probe");
+  send(serializeSignal(message));
+}
+
+void Session::urgent(bool urgent, Millis now) {
+  urgent_ = urgent;
+  if (!urgent) return;
+  if (state_ == State::Waiting) deadline_ = std::min(deadline_, now + config_.urgentReconnectDelay);
+  probe(config_.urgentProbeTimeout, now);
 }
 
 Session::Effect Session::transportClosed(std::uint32_t transport, const std::string& message, Millis now) {
@@ -148,7 +187,8 @@ void Session::retry(Millis now) {
   }
   ++attempts_;
   state_ = State::Waiting;
-  deadline_ = now + backoff_.next();
+  const Millis pause = backoff_.next();
+  deadline_ = now + (urgent_ ? std::min(pause, config_.urgentReconnectDelay) : pause);
 }
 
 Session::Effect Session::abort(ErrorCode code, const char* text, const std::string& subject,
@@ -201,11 +241,14 @@ Session::Effect Session::network(NetworkChange change, Millis now) {
     backoff_.reset();
     connect(now);
   }
+  // The socket may have gone with the network, and does not know it.
+  probe(config_.urgentProbeTimeout, now);
   return Effect::None;
 }
 
 Session::Effect Session::timeout(Millis now) {
   if (now < deadline_) return Effect::None;
+  const bool asleep = now - deadline_ > kAsleep;
   deadline_ = kNever;
   switch (state_) {
     case State::AskingId:
@@ -213,11 +256,21 @@ Session::Effect Session::timeout(Millis now) {
     case State::Connecting:
       return lost(ErrorCode::Network, "the signaling server did not answer in time", now);
     case State::Registering:
-      if (everOpened_) return open(now);
+      if (everOpened_ && !planted(Bug::LostOpen)) return open(now);
       return lost(ErrorCode::Network, "the signaling server did not confirm the registration in time", now);
     case State::Open:
-      send("{\"type\":\"HEARTBEAT\"}");
-      deadline_ = now + config_.heartbeatInterval;
+      if (now >= probedBy_) {
+        probedBy_ = kNever;
+        if (!asleep) return lost(ErrorCode::Network, "Lost connection to server: it does not answer any more", now);
+        // Perhaps the page only slept through the answer.
+        probe(config_.urgentProbeTimeout, now);
+      }
+      if (now >= heartbeatAt_) {
+        send("{\"type\":\"HEARTBEAT\"}");
+        heartbeatAt_ = now + config_.heartbeatInterval;
+      }
+      if (now >= probeAt_) probe(config_.probeTimeout, now);
+      armOpen();
       return Effect::None;
     case State::Waiting:
       connect(now);

@@ -37,6 +37,10 @@ class Session {
   Effect message(const SignalMessage& message, Millis now);
   /// Something was relayed to us: the server knows us, whatever became of its OPEN.
   Effect heard(Millis now);
+  /// Any message came from the server.
+  void alive(Millis now);
+  /// A connection recovers: then the server may be lost too, and coming back to it is what everything waits for.
+  void urgent(bool urgent, Millis now);
   void disconnect();
   void reconnect(Millis now);
   void destroy();
@@ -45,6 +49,8 @@ class Session {
 
   [[nodiscard]] Millis deadline() const { return deadline_; }
   [[nodiscard]] bool isOpen() const { return state_ == State::Open; }
+  /// It is open for so long that every other client that lives has come back, too.
+  [[nodiscard]] bool isSettled(Millis now) const { return isOpen() && now - openedAt_ >= config_.returnGrace; }
   /// False after disconnect() and after the end: messages need not wait.
   [[nodiscard]] bool mayOpen() const { return state_ != State::Left && state_ != State::Ended; }
   [[nodiscard]] bool owns(std::uint32_t transport) const { return transport != 0 && transport == transport_; }
@@ -65,6 +71,8 @@ class Session {
   };
 
   void connect(Millis now);
+  void probe(Millis timeout, Millis now);
+  void armOpen();
   Effect open(Millis now);
   /// A '%' in `text` stands for our id, `detail` is put behind it.
   Effect lost(ErrorCode code, const char* text, Millis now, const std::string* detail = nullptr);
@@ -86,8 +94,16 @@ class Session {
   std::int32_t attempts_ = 0;
   bool everOpened_ = false;
   bool announcedLoss_ = false;  ///< error and disconnected were emitted for this absence
+  bool urgent_ = false;
   Millis deadline_ = kNever;
+  Millis openedAt_ = 0;
+  Millis heartbeatAt_ = kNever;
+  Millis probeAt_ = kNever;   ///< when to ask the server for a sign of life
+  Millis probedBy_ = kNever;  ///< it was asked, and is given up then
 };
+
+/// connectionId of the message to ourselves that asks the server for a sign of life. No connection is called that.
+inline constexpr std::string_view kProbeId = " probe";
 
 /// PeerJS's rule for ids: letters and digits, single spaces, hyphens or underscores between them.
 [[nodiscard]] bool isValidId(std::string_view id);

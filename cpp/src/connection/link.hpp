@@ -1,0 +1,29 @@
+// One RTCPeerConnection of a connection: its negotiation, its channel, and what the browser said about it.
+//
+// A connection has one, and for the time that its path is down a second that races it. Connection owns both and
+// decides; this only keeps together what belongs together.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "connection/negotiation.hpp"
+#include "peerbridge/types.hpp"
+
+namespace peerbridge {
+
+struct Link : Negotiation {
+  using Negotiation::Negotiation;
+
+  LinkHandle handle = 0;
+  std::uint32_t number = 1;  ///< on the wire: counts the links of a connection
+  ChannelHandle channel = 0;
+  bool channelOpen = false;
+  std::size_t maxMessageSize = 65'536;
+  bool everConnected = false;
+  Millis givenUpAt = kNever;     ///< a racer that did not win by then
+  std::vector<Op> candidateOps;  ///< under way in the browser; a failure is only a warning
+};
+
+}  // namespace peerbridge
