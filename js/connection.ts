@@ -225,6 +225,14 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
   /** @internal */
   linked(_pc: RTCPeerConnection): void {}
   /** @internal */
+  carried(_pc: RTCPeerConnection): void {
+    this.#pathAt = -Infinity
+    if (this.#watched) this.#lookAtPath()
+  }
+
+  /** @internal */
+  unlinked(_pc: RTCPeerConnection): void {}
+  /** @internal */
   track(_event: RTCTrackEvent): void {}
   /** @internal */
   channelOpened(): void {}

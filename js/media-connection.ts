@@ -13,14 +13,24 @@ export interface AnswerOptions {
   sdpTransform?: (sdp: string) => string
 }
 
+/** A track that is shown, and its sender on each RTCPeerConnection. */
+interface Shown {
+  streams: MediaStream[]
+  senders: Map<RTCPeerConnection, RTCRtpSender>
+  /** What it is being replaced by: the last one asked for wins. */
+  next?: MediaStreamTrack
+}
+
 /** A call. Renegotiates by itself when tracks come and go. */
 export class MediaConnection extends Connection<MediaConnectionEvents> {
   readonly type = 'media'
   #localStream: MediaStream | undefined
   #remoteStream: MediaStream | undefined
   #remoteStreams = new Map<string, MediaStream>()
-  /** The application's tracks, and the sender of each on the newest RTCPeerConnection. */
-  #tracks = new Map<MediaStreamTrack, { streams: MediaStream[], sender: RTCRtpSender | undefined }>()
+  /** The application's tracks. */
+  #tracks = new Map<MediaStreamTrack, Shown>()
+  /** All that live: while the path is recovered there may be two. */
+  #pcs = new Set<RTCPeerConnection>()
   #answered = false
 
   /** What we show; the stream of `call()` or `answer()`. */
@@ -58,21 +68,24 @@ export class MediaConnection extends Connection<MediaConnectionEvents> {
 
   /**
    * Shows one more track. A track that is there already, or a closed call: a no-op.
-   * @returns the sender of it, once there is an RTCPeerConnection.
+   * @returns the sender of it, once there is an RTCPeerConnection; another one after the path was recovered over a new one.
    */
   addTrack(track: MediaStreamTrack, ...streams: MediaStream[]): RTCRtpSender | undefined {
     const known = this.#tracks.get(track)
-    if (known || this.ended) return known?.sender
-    const entry = { streams, sender: this.peerConnection?.addTrack(track, ...streams) }
-    this.#tracks.set(track, entry)
-    return entry.sender
+    if (!known && this.ended) return undefined
+    const shown: Shown = known ?? { streams, senders: new Map() }
+    if (!known) {
+      this.#tracks.set(track, shown)
+      for (const pc of this.#pcs) shown.senders.set(pc, pc.addTrack(track, ...streams))
+    }
+    return shown.senders.get(this.peerConnection!)
   }
 
   /** Shows a track no longer; the track itself goes on. Unknown: a no-op. */
   removeTrack(track: MediaStreamTrack): void {
-    const entry = this.#tracks.get(track)
+    const shown = this.#tracks.get(track)
     this.#tracks.delete(track)
-    if (entry?.sender && !this.ended) this.peerConnection?.removeTrack(entry.sender)
+    if (!this.ended) shown?.senders.forEach((sender, pc) => pc.removeTrack(sender))
   }
 
   /**
@@ -80,12 +93,26 @@ export class MediaConnection extends Connection<MediaConnectionEvents> {
    * Rejects when the browser refuses (RTCRtpSender.replaceTrack), or with 'invalid-argument' when `old` is not shown.
    */
   async replaceTrack(old: MediaStreamTrack, track: MediaStreamTrack): Promise<void> {
-    const entry = this.#tracks.get(old)
-    if (!entry) throw this.error('invalid-argument', 'The track to be replaced is not part of this call. Use addTrack().')
-    await entry.sender?.replaceTrack(track)
+    const shown = this.#tracks.get(old)
+    if (!shown) throw this.error('invalid-argument', 'The track to be replaced is not part of this call. Use addTrack().')
+    const { senders } = shown
+    shown.next = track
+    // Until all show it: one that was linked meanwhile got the old track.
+    for (;;) {
+      const behind = [...senders].filter(([, sender]) => sender.track !== track)
+      if (shown.next !== track) return
+      if (!behind.length) break
+      await Promise.all(behind.map(([pc, sender]) => sender.replaceTrack(track).catch((error: unknown) => {
+        if (senders.get(pc) === sender) throw error // else closed meanwhile, which is no failure
+      })))
+    }
     track.enabled = old.enabled
-    this.#tracks.delete(old)
-    this.#tracks.set(track, entry)
+    for (const [known, other] of this.#tracks) {
+      if (other !== shown) continue
+      this.#tracks.delete(known)
+      this.#tracks.set(track, shown)
+      break
+    }
   }
 
   /**
@@ -101,12 +128,31 @@ export class MediaConnection extends Connection<MediaConnectionEvents> {
     }
   }
 
+  /** @internal */
+  override _closed(reason: string): void {
+    // An application that keeps the call keeps no RTCPeerConnection with it.
+    for (const pc of this.#pcs) this.unlinked(pc)
+    super._closed(reason)
+  }
+
   // ---- hooks of the driver
 
   /** @internal */
   override linked(pc: RTCPeerConnection): void {
+    this.#pcs.add(pc)
+    for (const [track, { streams, senders }] of this.#tracks) senders.set(pc, pc.addTrack(track, ...streams))
+  }
+
+  /** @internal */
+  override carried(pc: RTCPeerConnection): void {
     this.#remoteStreams.clear()
-    for (const [track, entry] of this.#tracks) entry.sender = pc.addTrack(track, ...entry.streams)
+    super.carried(pc)
+  }
+
+  /** @internal */
+  override unlinked(pc: RTCPeerConnection): void {
+    this.#pcs.delete(pc)
+    for (const { senders } of this.#tracks.values()) senders.delete(pc)
   }
 
   /** @internal */

@@ -36,11 +36,16 @@ export interface ConnectionHooks {
   transferData(transfer: number, bytes: Uint8Array<ArrayBuffer>): void
   /** The core wants these bytes of an outgoing file; answer with {@link Driver.supply} and transfer-end. */
   transferRead(transfer: number, offset: number, length: number): void
-  /** A new RTCPeerConnection carries this connection from now on: add the local tracks. */
+  /** A new RTCPeerConnection, the first or one beside another: add the local tracks. */
   linked(pc: RTCPeerConnection): void
+  /** This one carries the connection from now on. What the other side shows on it follows as `track`, what it showed before is over. */
+  carried(pc: RTCPeerConnection): void
+  /** This one is closed. */
+  unlinked(pc: RTCPeerConnection): void
+  /** The other side shows something, on the RTCPeerConnection that carries the connection. */
   track(event: RTCTrackEvent): void
   iceState(state: RTCIceConnectionState): void
-  /** A data channel of this connection opened. */
+  /** A data channel of the RTCPeerConnection that carries the connection opened. */
   channelOpened(): void
   /** What the other side shall see as our description. */
   sdp(sdp: string): string
@@ -63,6 +68,12 @@ interface Link {
   pc: RTCPeerConnection
   connection: number
   channels: Set<number>
+  /** A channel of it was bound to the connection. */
+  bound: boolean
+  /** What the other side shows on it while another link carries the connection. */
+  tracks: RTCTrackEvent[]
+  /** Those that tell when another pair of candidates is used. */
+  transports: Set<RTCIceTransport>
 }
 
 interface Channel {
@@ -86,6 +97,11 @@ export class Driver {
   readonly #channels = new Map<number, Channel>()
   /** Which channel carries a connection. */
   readonly #carriers = new Map<number, Channel>()
+  /**
+   * Which link carries a connection, as the application sees it: the one whose channel was bound last, and before any
+   * was, the newest.
+   */
+  readonly #bearers = new Map<number, Link>()
   readonly #signaling = new Map<number, SignalingChannel | null>()
   /** Messages and pieces of files that wait until the core asks for their bytes, by connection and ticket. */
   readonly #payloads = new Map<number, Map<number, Uint8Array>>()
@@ -239,11 +255,14 @@ export class Driver {
       case 'set-local-description':
         return this.#operate(command.link, command.op, async pc => {
           await pc.setLocalDescription()
+          this.#watchPath(command.link)
           return pc.localDescription
         })
       case 'set-remote-description':
-        return this.#operate(command.link, command.op, pc =>
-          pc.setRemoteDescription({ type: command.sdpType, sdp: command.sdp }))
+        return this.#operate(command.link, command.op, async pc => {
+          await pc.setRemoteDescription({ type: command.sdpType, sdp: command.sdp })
+          this.#watchPath(command.link)
+        })
       case 'read-local-description':
         return this.#operate(command.link, command.op, async pc => pc.localDescription)
       case 'add-candidate': {
@@ -261,7 +280,12 @@ export class Driver {
       case 'channel-bind': {
         const channel = this.#channels.get(command.channel)
         if (!channel) return
+        const before = this.#carriers.get(command.connection)
+        if (before) before.dc.onbufferedamountlow = null
         this.#carriers.set(command.connection, channel)
+        const link = this.#links.get(channel.link)!
+        link.bound = true
+        this.#bear(link)
         channel.dc.bufferedAmountLowThreshold = command.lowThreshold
         channel.dc.onbufferedamountlow = () => this.#run(() => this.#pump(command.connection))
         return
@@ -317,11 +341,9 @@ export class Driver {
 
   // ---- RTCPeerConnection
 
-  /** The newest RTCPeerConnection of a connection. */
+  /** The RTCPeerConnection that carries a connection; before a channel is bound, its newest. */
   peerConnection(connection: number): RTCPeerConnection | null {
-    let found: RTCPeerConnection | null = null
-    for (const link of this.#links.values()) if (link.connection === connection) found = link.pc
-    return found
+    return this.#bearers.get(connection)?.pc ?? null
   }
 
   /** The channel that carries a connection. */
@@ -339,8 +361,9 @@ export class Driver {
       this.#guard(() => this.#options.failed(error, connection))
       return this.feed({ type: 'link-state', link, state: 'failed' })
     }
-    const record: Link = { pc, connection, channels: new Set() }
+    const record: Link = { pc, connection, channels: new Set(), bound: false, tracks: [], transports: new Set() }
     this.#links.set(link, record)
+    const bears = (): boolean => this.#bearers.get(connection) === record
     pc.onicecandidate = ({ candidate: found }) => {
       if (!found) return // all generations are done: gathering-complete says it
       const { candidate, sdpMid, sdpMLineIndex, usernameFragment } = found
@@ -355,8 +378,13 @@ export class Driver {
     }
     pc.onnegotiationneeded = () => this.feed({ type: 'negotiation-needed', link })
     pc.onconnectionstatechange = () => this.feed({ type: 'link-state', link, state: pc.connectionState })
-    pc.oniceconnectionstatechange = () => this.#guard(() => hooks?.iceState(pc.iceConnectionState))
-    pc.ontrack = event => this.#guard(() => hooks?.track(event))
+    pc.oniceconnectionstatechange = () => {
+      if (bears()) this.#guard(() => hooks?.iceState(pc.iceConnectionState))
+    }
+    pc.ontrack = (event) => {
+      if (bears()) this.#guard(() => hooks?.track(event))
+      else record.tracks.push(event)
+    }
     pc.ondatachannel = ({ channel: dc }) => {
       const channel = this.handle()
       const open = this.#attachChannel(link, channel, dc)
@@ -365,13 +393,44 @@ export class Driver {
       if (dc.readyState === 'open') open()
     }
     this.#guard(() => hooks?.linked(pc))
+    // Beside one that works, or did, it has to prove itself first.
+    if (!this.#bearers.get(connection)?.bound) this.#bear(record)
+  }
+
+  /** This link carries its connection from now on. */
+  #bear(link: Link): void {
+    const { connection, pc } = link
+    const before = this.#bearers.get(connection)
+    if (before === link) return
+    this.#bearers.set(connection, link)
+    const hooks = this.#options.hooks(connection)
+    this.#guard(() => hooks?.carried(pc))
+    for (const event of link.tracks.splice(0)) this.#guard(() => hooks?.track(event))
+    if (pc.iceConnectionState !== 'new') this.#guard(() => hooks?.iceState(pc.iceConnectionState))
+  }
+
+  /**
+   * Listens to the transports that a description brought. Where the browser does not tell (Firefox before 154, Safari)
+   * frames say a little later that the path is back.
+   */
+  #watchPath(handle: number): void {
+    const link = this.#links.get(handle)
+    if (!link) return
+    const { pc, transports } = link
+    for (const end of [pc.sctp, ...pc.getSenders(), ...pc.getReceivers()]) {
+      const transport = end?.transport?.iceTransport
+      if (!transport || transports.has(transport) || !('onselectedcandidatepairchange' in transport)) continue
+      transports.add(transport)
+      transport.onselectedcandidatepairchange = () => this.feed({ type: 'path-changed', link: handle })
+    }
   }
 
   #closeLink(handle: number): void {
     const link = this.#links.get(handle)
     if (!link) return
     this.#links.delete(handle)
-    const { pc } = link
+    const { pc, connection } = link
+    for (const transport of link.transports) transport.onselectedcandidatepairchange = null
     // First nobody listens, then it closes: its last events would be about something that the core has forgotten.
     pc.onicecandidate = pc.onicegatheringstatechange = pc.onnegotiationneeded = pc.onconnectionstatechange
       = pc.oniceconnectionstatechange = pc.ontrack = pc.ondatachannel = null
@@ -380,7 +439,15 @@ export class Driver {
       if (channel) this.#detachChannel(id, channel)
     }
     pc.close()
-    this.#tidy(link.connection)
+    const hooks = this.#options.hooks(connection)
+    this.#guard(() => hooks?.unlinked(pc))
+    if (this.#bearers.get(connection) === link) {
+      this.#bearers.delete(connection)
+      let newest: Link | undefined
+      for (const other of this.#links.values()) if (other.connection === connection) newest = other
+      if (newest) this.#bear(newest)
+    }
+    this.#tidy(connection)
   }
 
   /** Runs one asynchronous step on a link and reports it, unless the link is gone when it ends. */
@@ -429,7 +496,7 @@ export class Driver {
       const record = this.#links.get(link)!
       const maxMessageSize = Math.min(record.pc.sctp?.maxMessageSize ?? defaultMaxMessageSize, largestMessageSize)
       this.feed({ type: 'channel-opened', channel: handle, maxMessageSize })
-      this.#guard(() => this.#options.hooks(record.connection)?.channelOpened())
+      if (this.#bearers.get(record.connection) === record) this.#guard(() => this.#options.hooks(record.connection)?.channelOpened())
     }
     dc.onopen = open
     dc.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {

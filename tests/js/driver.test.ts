@@ -51,8 +51,8 @@ beforeEach(() => {
   failed = vi.fn()
   unavailable = vi.fn()
   hooks = {
-    message: vi.fn(), transferData: vi.fn(), transferRead: vi.fn(), linked: vi.fn(), track: vi.fn(), iceState: vi.fn(),
-    channelOpened: vi.fn(), sdp: vi.fn((sdp: string) => sdp),
+    message: vi.fn(), transferData: vi.fn(), transferRead: vi.fn(), linked: vi.fn(), carried: vi.fn(), unlinked: vi.fn(),
+    track: vi.fn(), iceState: vi.fn(), channelOpened: vi.fn(), sdp: vi.fn((sdp: string) => sdp),
   }
   FakePeerConnection.made = []
   FakePeerConnection.fail = null
@@ -262,6 +262,156 @@ describe('RTCPeerConnection', () => {
     await after({ type: 'link-create', link: 4, connection: 2 })
     expect(failed).toHaveBeenCalledWith(FakePeerConnection.fail, 2)
     expect(core.ofType('link-state')).toEqual([{ type: 'link-state', link: 4, state: 'failed' }])
+  })
+})
+
+describe('two links of one connection', () => {
+  /** Link 4 carries connection 2; link 8 with channel 10 races it. */
+  async function racing() {
+    const { driver, pc: old, channel: oldChannel } = await connected()
+    tell(
+      driver, { type: 'link-create', link: 8, connection: 2 },
+      { type: 'channel-create', link: 8, channel: 10, label: 'chat', ordered: true, lowThreshold: 100 },
+    )
+    const fresh = FakePeerConnection.made[1]!
+    const freshChannel = fresh.channels[0]!
+    return { driver, old, oldChannel, fresh, freshChannel }
+  }
+  const shown = (): unknown[] => hooks.track.mock.calls.map(([event]) => event)
+
+  it('are both told to the application\'s side, the first one carries', async () => {
+    const { driver, old, fresh } = await racing()
+    expect(hooks.linked.mock.calls).toEqual([[old], [fresh]])
+    expect(hooks.carried.mock.calls).toEqual([[old]])
+    expect(driver.peerConnection(2)).toBe(old)
+  })
+
+  it('change places when the channel of the second is bound', async () => {
+    const { driver, oldChannel, fresh, freshChannel } = await racing()
+    freshChannel.open()
+    expect(driver.dataChannel(2)).toBe(oldChannel)
+    tell(driver, { type: 'channel-bind', channel: 10, connection: 2, lowThreshold: 300 })
+    expect(driver.peerConnection(2)).toBe(fresh)
+    expect(driver.dataChannel(2)).toBe(freshChannel)
+    expect(hooks.carried).toHaveBeenLastCalledWith(fresh)
+    expect(oldChannel.onbufferedamountlow).toBeNull()
+    expect(freshChannel.bufferedAmountLowThreshold).toBe(300)
+    core.actions.push({ kind: 'send', channel: 10, frame: new Uint8Array([1]) })
+    tell(driver, { type: 'transmit', connection: 2 })
+    expect(freshChannel.sent).toHaveLength(1)
+  })
+
+  it('change places when the first is closed before the second is bound', async () => {
+    const { driver, old, fresh, freshChannel } = await racing()
+    freshChannel.open()
+    tell(driver, { type: 'link-close', link: 4 }, { type: 'channel-bind', channel: 10, connection: 2, lowThreshold: 300 })
+    expect(hooks.unlinked.mock.calls).toEqual([[old]])
+    expect(hooks.carried.mock.calls).toEqual([[old], [fresh]])
+    expect(driver.peerConnection(2)).toBe(fresh)
+  })
+
+  it('stay in their places when the second is given up', async () => {
+    const { driver, old, oldChannel, fresh } = await racing()
+    tell(driver, { type: 'link-close', link: 8 })
+    expect(hooks.unlinked.mock.calls).toEqual([[fresh]])
+    expect(hooks.carried.mock.calls).toEqual([[old]])
+    expect(driver.peerConnection(2)).toBe(old)
+    expect(driver.dataChannel(2)).toBe(oldChannel)
+  })
+
+  it('stay in their places when the channel of the first closes', async () => {
+    const { driver, old, oldChannel } = await racing()
+    oldChannel.close()
+    tell(driver, { type: 'link-close', link: 8 }, { type: 'link-create', link: 12, connection: 2 })
+    expect(driver.peerConnection(2)).toBe(old)
+  })
+
+  it('the newest carries as long as no channel is bound', async () => {
+    const driver = await after({ type: 'link-create', link: 4, connection: 2 }, { type: 'link-create', link: 8, connection: 2 })
+    expect(driver.peerConnection(2)).toBe(FakePeerConnection.made[1])
+    expect(hooks.carried).toHaveBeenCalledTimes(2)
+  })
+
+  it('tell their ICE state and their channels only while they carry', async () => {
+    const { driver, old, fresh, freshChannel } = await racing()
+    hooks.channelOpened.mockClear()
+    fresh.iceConnectionState = 'checking'
+    fresh.oniceconnectionstatechange!()
+    freshChannel.open()
+    expect(hooks.iceState).not.toHaveBeenCalled()
+    expect(hooks.channelOpened).not.toHaveBeenCalled()
+    fresh.iceConnectionState = 'connected'
+    tell(driver, { type: 'channel-bind', channel: 10, connection: 2, lowThreshold: 300 })
+    expect(hooks.iceState.mock.calls).toEqual([['connected']])
+    old.oniceconnectionstatechange!()
+    expect(hooks.iceState).toHaveBeenCalledOnce()
+  })
+
+  it('show tracks at once on the first, before any channel is open', async () => {
+    await after({ type: 'link-create', link: 4, connection: 2 })
+    FakePeerConnection.made[0]!.ontrack!({ track: 'a' })
+    expect(shown()).toEqual([{ track: 'a' }])
+  })
+
+  it('hold back the tracks of the second until it carries, and drop them with it', async () => {
+    const { driver, fresh } = await racing()
+    const order: string[] = []
+    hooks.carried.mockImplementation(() => order.push('carried'))
+    hooks.track.mockImplementation(({ track }) => order.push(String(track)))
+    fresh.ontrack!({ track: 'dropped' })
+    tell(driver, { type: 'link-close', link: 8 }, { type: 'link-create', link: 12, connection: 2 })
+    const third = FakePeerConnection.made[2]!
+    third.ontrack!({ track: 'a' })
+    third.ontrack!({ track: 'b' })
+    expect(order).toEqual([])
+    tell(driver, { type: 'channel-create', link: 12, channel: 14, label: '', ordered: true, lowThreshold: 0 })
+    third.channels[0]!.open()
+    tell(driver, { type: 'channel-bind', channel: 14, connection: 2, lowThreshold: 0 })
+    third.ontrack!({ track: 'c' })
+    expect(order).toEqual(['carried', 'a', 'b', 'c'])
+  })
+})
+
+describe('the path', () => {
+  const transport = () => ({ iceTransport: { onselectedcandidatepairchange: null as (() => void) | null } })
+
+  it('is told to change by every transport that a description brings, until the link closes', async () => {
+    const driver = await after({ type: 'link-create', link: 4, connection: 2 })
+    const pc = FakePeerConnection.made[0]!
+    const [data, audio, video] = [transport(), transport(), transport()]
+    pc.sctp!.transport = data
+    tell(driver, { type: 'set-local-description', link: 4, op: 3 })
+    await settled()
+    data.iceTransport.onselectedcandidatepairchange!()
+    expect(core.ofType('path-changed')).toEqual([{ type: 'path-changed', link: 4 }])
+    pc.tracks = [{ track: 'a', transport: audio }]
+    pc.receivers = [{ transport: audio }, { transport: video }, { transport: null }]
+    tell(driver, { type: 'set-remote-description', link: 4, op: 5, sdpType: 'answer', sdp: 'x' })
+    await settled()
+    audio.iceTransport.onselectedcandidatepairchange!()
+    video.iceTransport.onselectedcandidatepairchange!()
+    expect(core.ofType('path-changed')).toHaveLength(3)
+    tell(driver, { type: 'link-close', link: 4 })
+    for (const { iceTransport } of [data, audio, video]) expect(iceTransport.onselectedcandidatepairchange).toBeNull()
+  })
+
+  it('is left to the frames where the browser does not tell', async () => {
+    const driver = await after({ type: 'link-create', link: 4, connection: 2 })
+    const silent = { iceTransport: {} }
+    FakePeerConnection.made[0]!.sctp!.transport = silent
+    tell(driver, { type: 'set-local-description', link: 4, op: 3 })
+    await settled()
+    expect(silent.iceTransport).toEqual({})
+    expect(core.ofType('op-done')).toHaveLength(1)
+  })
+
+  it('is not listened to any more when the link closed while a description was set', async () => {
+    const driver = await after({ type: 'link-create', link: 4, connection: 2 })
+    const late = transport()
+    FakePeerConnection.made[0]!.sctp!.transport = late
+    tell(driver, { type: 'set-local-description', link: 4, op: 3 }, { type: 'link-close', link: 4 })
+    await settled()
+    expect(late.iceTransport.onselectedcandidatepairchange).toBeNull()
   })
 })
 

@@ -132,6 +132,9 @@ export class FakeChannel extends EventTarget {
   }
 }
 
+/** What a sender, a receiver and sctp have; browsers that do not tell have no such member. */
+export interface FakeDtlsTransport { iceTransport: { onselectedcandidatepairchange?: (() => void) | null } }
+
 export class FakePeerConnection {
   static made: FakePeerConnection[] = []
   static fail: Error | null = null
@@ -139,9 +142,10 @@ export class FakePeerConnection {
   connectionState: RTCPeerConnectionState = 'new'
   iceConnectionState: RTCIceConnectionState = 'new'
   iceGatheringState: RTCIceGatheringState = 'new'
-  sctp: { maxMessageSize: number } | null = { maxMessageSize: 262_144 }
+  sctp: { maxMessageSize: number, transport?: FakeDtlsTransport } | null = { maxMessageSize: 262_144 }
   channels: FakeChannel[] = []
-  tracks: unknown[] = []
+  tracks: { track: unknown, transport?: FakeDtlsTransport }[] = []
+  receivers: { transport: FakeDtlsTransport | null }[] = []
   calls: unknown[][] = []
   closed = false
   stats = new Map<string, object>()
@@ -182,11 +186,20 @@ export class FakePeerConnection {
   }
 
   addTrack(track: unknown, ...streams: unknown[]): object {
-    const sender = { track, streams, replaceTrack: async (next: unknown) => { sender.track = next } }
+    const sender = {
+      track, streams,
+      replaceTrack: async (next: unknown) => {
+        await this.#call('replaceTrack', next)
+        if (this.closed) throw new Error('InvalidStateError')
+        sender.track = next
+      },
+    }
     this.tracks.push(sender)
     return sender
   }
 
+  getSenders(): object[] { return this.tracks }
+  getReceivers(): object[] { return this.receivers }
   removeTrack(sender: unknown): void { this.tracks = this.tracks.filter(other => other !== sender) }
   getStats(): Promise<Map<string, object>> { return Promise.resolve(this.stats) }
   close(): void {

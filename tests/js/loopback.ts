@@ -152,6 +152,8 @@ export class LoopPeerConnection {
 
   async addIceCandidate(): Promise<void> {}
   restartIce(): void { later(() => this.onnegotiationneeded?.()) }
+  getSenders(): object[] { return this.senders }
+  getReceivers(): object[] { return [] }
   getStats(): Promise<Map<string, object>> { return Promise.resolve(new Map()) }
 
   close(): void {

@@ -484,6 +484,94 @@ describe('calls', () => {
     await expect(mc.replaceTrack(screen, other)).rejects.toMatchObject({ type: 'invalid-argument' })
   })
 
+  describe('with two links', () => {
+    async function racing() {
+      const { mc, pc: old, tracks } = await call()
+      const connection = core.ofType('connect')[0]!.connection
+      say(
+        { type: 'channel-create', link: 4, channel: 6, label: '', ordered: true, lowThreshold: 0 },
+        { type: 'channel-bind', channel: 6, connection, lowThreshold: 0 },
+        { type: 'link-create', link: 8, connection },
+        { type: 'channel-create', link: 8, channel: 10, label: '', ordered: true, lowThreshold: 0 },
+      )
+      const fresh = FakePeerConnection.made[1]!
+      const adopt = (): void => say({ type: 'link-close', link: 4 }, { type: 'channel-bind', channel: 10, connection, lowThreshold: 0 })
+      return { mc, old, fresh, tracks, adopt }
+    }
+    const sent = (pc: FakePeerConnection): unknown[] => pc.tracks.map(({ track }) => track)
+
+    it('show the same on both', async () => {
+      const { mc, old, fresh, tracks } = await racing()
+      expect(sent(fresh)).toEqual(tracks)
+      const screen = track('video')
+      expect(mc.addTrack(screen)).toBe(old.tracks[2])
+      expect(sent(old)).toEqual([...tracks, screen])
+      expect(sent(fresh)).toEqual([...tracks, screen])
+      const other = track('video')
+      await mc.replaceTrack(screen, other)
+      expect(sent(old)).toEqual([...tracks, other])
+      expect(sent(fresh)).toEqual([...tracks, other])
+      mc.removeTrack(other)
+      expect(sent(old)).toEqual(tracks)
+      expect(sent(fresh)).toEqual(tracks)
+    })
+
+    it('forget the one that closed', async () => {
+      const { mc, old, fresh, tracks, adopt } = await racing()
+      adopt()
+      const other = track('video')
+      const calls = old.calls.length
+      await mc.replaceTrack(tracks[1]!, other)
+      mc.removeTrack(other)
+      expect(mc.addTrack(other)).toBe(fresh.tracks.at(-1))
+      expect(old.calls).toHaveLength(calls)
+      expect(sent(old)).toEqual(tracks)
+      expect(sent(fresh)).toEqual([tracks[0], other])
+    })
+
+    it('replace a track although one link closes meanwhile and another is made', async () => {
+      const { mc, old, fresh, tracks } = await racing()
+      const other = track('video')
+      const replaced = mc.replaceTrack(tracks[1]!, other)
+      say({ type: 'link-close', link: 8 }, { type: 'link-create', link: 12, connection: core.ofType('connect')[0]!.connection })
+      await replaced
+      expect(fresh.closed).toBe(true)
+      expect(sent(old)).toEqual([tracks[0], other])
+      expect(sent(FakePeerConnection.made[2]!)).toEqual([tracks[0], other])
+    })
+
+    it('end up with the track that was asked for last', async () => {
+      const { mc, old, fresh, tracks } = await racing()
+      const [one, two] = [track('video'), track('video')]
+      await Promise.all([mc.replaceTrack(tracks[1]!, one), mc.replaceTrack(tracks[1]!, two)])
+      expect(sent(old)).toEqual([tracks[0], two])
+      expect(sent(fresh)).toEqual([tracks[0], two])
+      mc.removeTrack(two)
+      expect(sent(fresh)).toEqual([tracks[0]])
+    })
+
+    it('say so when the browser refuses', async () => {
+      const { mc, fresh, tracks } = await racing()
+      fresh.rejectNext = new Error('InvalidModificationError')
+      await expect(mc.replaceTrack(tracks[1]!, track('video'))).rejects.toThrow('InvalidModificationError')
+    })
+
+    it('show the other side\'s stream anew once the second carries', async () => {
+      const { mc, old, fresh, adopt } = await racing()
+      const streams = vi.fn()
+      mc.on('stream', streams)
+      const [before, after] = [{ id: 'remote' }, { id: 'remote' }]
+      old.ontrack!({ track: track('audio'), streams: [before] })
+      fresh.ontrack!({ track: track('audio'), streams: [after] })
+      fresh.ontrack!({ track: track('video'), streams: [after] })
+      expect(streams.mock.calls).toEqual([[before]])
+      adopt()
+      expect(streams).toHaveBeenCalledTimes(2)
+      expect(streams.mock.lastCall![0]).toBe(after)
+      expect(mc.remoteStream).toBe(after)
+    })
+  })
+
   it('need a stream', async () => {
     const log = vi.fn()
     const peer = make({ debug: 1, logFunction: log })
