@@ -1,0 +1,118 @@
+// Coming back: silence, ICE restarts, fresh RTCPeerConnections that race the old one, and when to give up.
+
+#include <gtest/gtest.h>
+
+#include "../sim/world.hpp"
+
+namespace peerbridge::sim {
+namespace {
+
+class Recovery : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ada.start();
+    bob.start();
+    connection = ada.connect("bob");
+    ASSERT_TRUE(world.runUntil([&] { return bob.incomingCount() == 1 && bothOpen(); }));
+    world.runFor(1'000);
+  }
+  void TearDown() override { EXPECT_EQ(world.violations(), std::vector<std::string>{}); }
+
+  bool bothOpen() {
+    return ada.state(connection) == ConnectionState::Open && bob.state(bob.incoming()) == ConnectionState::Open;
+  }
+  bool recovering(Node& node, ConnectionHandle handle) { return node.state(handle) == ConnectionState::Recovering; }
+
+  World world;
+  Node& ada = world.add("ada");
+  Node& bob = world.add("bob");
+  ConnectionHandle connection = 0;
+};
+
+TEST_F(Recovery, AnIdleConnectionThatWorksStaysOpen) {
+  world.runFor(120'000);
+  EXPECT_TRUE(bothOpen());
+  EXPECT_EQ(ada.count("connection-state:1:recovering"), 0U);
+}
+
+TEST_F(Recovery, TwoSecondsOfSilenceAreNoticed) {
+  world.pathDown();
+  world.runFor(3'100);
+  EXPECT_TRUE(recovering(ada, connection));
+  EXPECT_TRUE(recovering(bob, bob.incoming()));
+  world.pathUp();
+  EXPECT_TRUE(world.runUntil([&] { return bothOpen(); }, 3'000));
+}
+
+TEST_F(Recovery, AKilledBrowserIsNoticedWithinFiveSecondsAndTheServersWordEndsTheConnection) {
+  bob.kill();
+  world.runFor(5'000);
+  EXPECT_TRUE(recovering(ada, connection));
+  ASSERT_TRUE(world.runUntil([&] { return ada.state(connection) == ConnectionState::Closed; }, 15'000));
+  EXPECT_TRUE(ada.has("connection-error:1:peer-unavailable"));
+  EXPECT_TRUE(ada.has("connection-closed:1:peer-unavailable"));
+}
+
+TEST_F(Recovery, AMereOutageKeepsItsWholeBudget) {
+  const Millis begin = world.now();
+  world.pathDown();
+  world.serverDown();
+  world.runFor(61'000);
+  EXPECT_TRUE(recovering(ada, connection)) << world.now() - begin;
+  ASSERT_TRUE(world.runUntil([&] { return ada.state(connection) == ConnectionState::Closed; }, 3'000));
+  EXPECT_TRUE(ada.has("connection-error:1:connection-lost"));
+}
+
+TEST_F(Recovery, MessagesSentDuringAnOutageArriveOnceAndInOrder) {
+  world.pathDown();
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(ada.send(connection, "a" + std::to_string(i)));
+    ASSERT_TRUE(bob.send(bob.incoming(), "b" + std::to_string(i)));
+    world.runFor(400);
+  }
+  world.pathUp();
+  ASSERT_TRUE(world.runUntil([&] { return bothOpen(); }, 5'000));
+  world.runFor(2'000);
+  EXPECT_EQ(bob.received[bob.incoming()], ada.sent[connection]);
+  EXPECT_EQ(ada.received[connection], bob.sent[bob.incoming()]);
+}
+
+TEST_F(Recovery, AFreshRTCPeerConnectionThatWinsLeavesNothingBehind) {
+  for (int round = 0; round < 5; ++round) {
+    world.pathDown();
+    world.runFor(20'000);
+    world.pathUp();
+    ASSERT_TRUE(world.runUntil([&] { return bothOpen(); }, 5'000)) << round;
+    ASSERT_TRUE(ada.send(connection, "round " + std::to_string(round)));
+    world.runFor(40'000);
+  }
+  EXPECT_EQ(bob.received[bob.incoming()].size(), 5U);
+  ada.close(connection);
+  world.runFor(20'000);
+  EXPECT_EQ(ada.endpoint->connectionCount(), 0U);
+  EXPECT_EQ(bob.endpoint->connectionCount(), 0U);
+}
+
+TEST_F(Recovery, ClosingWhileRecoveringTellsTheOtherSideThroughTheServer) {
+  world.pathDown();
+  world.runFor(5'000);
+  ada.close(connection);
+  ASSERT_TRUE(world.runUntil([&] { return bob.state(bob.incoming()) == ConnectionState::Closed; }, 1'000));
+}
+
+TEST_F(Recovery, AnExpireRightAfterAServerCameBackDoesNotEndAConnection) {
+  world.pathDown();
+  world.serverDown();
+  world.runFor(5'000);
+  // Bob's page sleeps through the server's return: to Ada the server says that he is not there.
+  bob.kill();
+  world.runFor(100);
+  world.serverUp();
+  world.runFor(8'000);
+  EXPECT_TRUE(recovering(ada, connection)) << "he may only be late";
+  ASSERT_TRUE(world.runUntil([&] { return ada.state(connection) == ConnectionState::Closed; }, 60'000));
+  EXPECT_TRUE(ada.has("connection-error:1:peer-unavailable"));
+}
+
+}  // namespace
+}  // namespace peerbridge::sim
