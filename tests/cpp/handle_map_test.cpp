@@ -13,7 +13,7 @@ TEST(HandleMap, AgreesWithTheStandardMapThroughAMillionRandomChanges) {
   std::unordered_map<std::uint32_t, std::uint32_t> model;
   std::mt19937 random(7);
   for (int i = 0; i < 1'000'000; ++i) {
-    const std::uint32_t key = 1 + random() % 500;
+    const std::uint32_t key = static_cast<std::uint32_t>(1 + random() % 500);
     if (random() % 2 == 0) {
       map.set(key, key + 1);
       model[key] = key + 1;
@@ -21,7 +21,7 @@ TEST(HandleMap, AgreesWithTheStandardMapThroughAMillionRandomChanges) {
       map.erase(key);
       model.erase(key);
     }
-    const std::uint32_t probe = 1 + random() % 500;
+    const std::uint32_t probe = static_cast<std::uint32_t>(1 + random() % 500);
     ASSERT_EQ(map.get(probe), model.contains(probe) ? model[probe] : 0U);
     ASSERT_EQ(map.size(), model.size());
   }

@@ -23,8 +23,8 @@ enum class Phase : std::uint8_t {
 enum class Trigger : std::uint8_t {
   Answer,      ///< the application takes the call
   Up,          ///< data: the channel opened. media: the ANSWER is in place
-  PathDown,    ///< the browser reports disconnected or failed
-  PathUp,      ///< the browser reports connected again
+  PathDown,    ///< silence, or the browser reports disconnected, failed or a closed channel
+  PathUp,      ///< a frame came; without frames: the browser reports connected again
   LocalClose,  ///< the application closes
   PeerClose,   ///< the other side closed
   Fail,        ///< it cannot go on; an error event precedes
