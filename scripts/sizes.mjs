@@ -63,7 +63,7 @@ const parts = [
   { name: 'JavaScript loaded first (`peerbridge`)', bytes: await loaded('index.js'), budget: 14 * KiB },
   { name: 'What `peerbridge/vue` adds to it', bytes: await loaded('vue/index.js') - await loaded('index.js') },
   { name: 'Core, WebAssembly (loaded with the first connection)', bytes: packedCore(), budget: 36 * KiB, compiled: true },
-  { name: 'Core, its JavaScript glue (with it)', bytes: chunk(/^(glue|load)-/), compiled: true },
+  { name: 'Core, its JavaScript glue (with it)', bytes: chunk(/^(glue|late)-/), compiled: true },
   { name: 'Value codec (loaded with the first value)', bytes: chunk(/^values/) },
 ]
 

@@ -26,6 +26,10 @@ export interface ValueCodec {
 export interface Runtime {
   create(config: CoreConfig, now: number): Core
   values: ValueCodec
+  /** See timer.ts. */
+  timer(fire: () => void): { set(at: number | null): void, dispose(): void }
+  /** See spare.ts. */
+  spare(rtc: RTCConfiguration): { take(): RTCPeerConnection, renew(): void, dispose(): void }
 }
 
 /** One connection, as the driver sees it. */
@@ -54,6 +58,8 @@ export interface ConnectionHooks {
 export interface DriverOptions {
   config: CoreConfig
   rtc: RTCConfiguration
+  /** Keeps an RTCPeerConnection ready. */
+  warm?: boolean
   transport: SignalingTransport
   load: () => Promise<Runtime>
   event(event: CoreEvent): void
@@ -114,18 +120,27 @@ export class Driver {
   #core: Core | null = null
   #values: ValueCodec | null = null
   #draining = false
-  #timer: ReturnType<typeof setTimeout> | undefined
+  #timer: ReturnType<Runtime['timer']> | null = null
+  #spare: ReturnType<Runtime['spare']> | null = null
   #armed: number | null = null
   #handle = -1
   #disposed = false
 
   constructor(options: DriverOptions) {
     this.#options = options
-    watchEnvironment(input => this.feed(input), this.#end.signal)
+    watchEnvironment((input) => {
+      if (input.type === 'network' && (input.change === 'online' || input.change === 'changed')) this.#spare?.renew()
+      this.feed(input)
+    }, this.#end.signal)
     options.load().then(runtime => {
       if (this.#disposed) return
       this.#core = runtime.create(options.config, performance.now())
       this.#values = runtime.values
+      this.#timer = runtime.timer(() => {
+        this.#armed = null
+        this.feed({ type: 'timeout' })
+      })
+      if (options.warm) this.#spare = runtime.spare(options.rtc)
       this.#drain()
     }).catch((error: unknown) => {
       if (!this.#disposed) options.unavailable(error)
@@ -154,7 +169,8 @@ export class Driver {
     if (this.#disposed) return
     this.#disposed = true
     this.#end.abort()
-    clearTimeout(this.#timer)
+    this.#timer?.dispose()
+    this.#spare?.dispose()
     for (const channel of this.#signaling.values()) channel?.close()
     this.#signaling.clear()
     for (const link of [...this.#links.keys()]) this.#closeLink(link)
@@ -198,14 +214,7 @@ export class Driver {
     const deadline = core.deadline()
     if (deadline === this.#armed) return
     this.#armed = deadline
-    clearTimeout(this.#timer)
-    if (deadline === null) return
-    // Rounded up: a timer that fires a fraction early would find nothing due. setTimeout takes 31 bits.
-    const delay = Math.min(Math.max(Math.ceil(deadline - performance.now()), 0), 0x7fff_ffff)
-    this.#timer = setTimeout(() => {
-      this.#armed = null
-      this.feed({ type: 'timeout' })
-    }, delay)
+    this.#timer!.set(deadline)
   }
 
   #event(event: CoreEvent): void {
@@ -355,7 +364,7 @@ export class Driver {
     const hooks = this.#options.hooks(connection)
     let pc: RTCPeerConnection
     try {
-      pc = new RTCPeerConnection(this.#options.rtc)
+      pc = this.#spare?.take() ?? new RTCPeerConnection(this.#options.rtc)
     }
     catch (error) {
       this.#guard(() => this.#options.failed(error, connection))

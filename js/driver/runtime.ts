@@ -9,9 +9,14 @@ export type CoreSource = string | URL | BufferSource | WebAssembly.Module
  * @throws {PeerError} `core-unavailable`, with what to do about it
  */
 export async function loadRuntime(wasm?: CoreSource): Promise<Runtime> {
-  const [{ loadCore }, values] = await Promise.all([part(import('../core/load.js')), part(import('../values/index.js'))])
+  const [{ loadCore, PunctualTimer, Spare }, values] = await Promise.all([part(import('./late.js')), part(import('../values/index.js'))])
   const core = await loadCore(wasm === undefined ? {} : { wasm })
-  return { create: (config, now) => core.create(config, now), values }
+  return {
+    create: (config, now) => core.create(config, now),
+    values,
+    timer: fire => new PunctualTimer(fire),
+    spare: rtc => new Spare(rtc),
+  }
 }
 
 const part = <T>(chunk: Promise<T>): Promise<T> => chunk.catch((cause: unknown) => {

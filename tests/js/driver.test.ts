@@ -257,6 +257,21 @@ describe('RTCPeerConnection', () => {
     expect(driver.dataChannel(2)).toBeNull()
   })
 
+  it('comes from the spare that is kept ready, where that was asked for, and closes it in the end', async () => {
+    const driver = new Driver({
+      config: { seed: 1 }, rtc: {}, warm: true, transport, load: () => Promise.resolve(runtime(core)),
+      event: () => {}, hooks: () => hooks, unavailable: unavailable as never, failed: failed as never,
+    })
+    await settled()
+    expect(FakePeerConnection.made).toHaveLength(1)
+    tell(driver, { type: 'link-create', link: 4, connection: 2 })
+    expect(hooks.linked).toHaveBeenCalledWith(FakePeerConnection.made[0])
+    expect(FakePeerConnection.made).toHaveLength(1)
+    expect(FakePeerConnection.made[0]!.onicecandidate).not.toBeNull()
+    driver.dispose()
+    expect(FakePeerConnection.made.every(pc => pc.closed)).toBe(true)
+  })
+
   it('calls a link failed that the browser refuses to make', async () => {
     FakePeerConnection.fail = new Error('too many')
     await after({ type: 'link-create', link: 4, connection: 2 })
@@ -572,7 +587,7 @@ describe('the environment', () => {
   it('tells what happens around the page, until it is disposed', async () => {
     const window = new EventTarget() as EventTarget & { document?: EventTarget }
     const document = Object.assign(new EventTarget(), { visibilityState: 'visible' })
-    const connection = new EventTarget()
+    const connection = Object.assign(new EventTarget(), { type: 'wifi', rtt: 50 })
     window.document = document
     vi.stubGlobal('window', window)
     vi.stubGlobal('document', document)
@@ -582,7 +597,12 @@ describe('the environment', () => {
     const happen = (): void => {
       window.dispatchEvent(new Event('offline'))
       window.dispatchEvent(new Event('online'))
-      connection.dispatchEvent(new Event('change'))
+      for (const type of ['wifi', 'cellular', 'cellular', 'none', 'cellular']) {
+        connection.type = type
+        connection.rtt *= 2
+        connection.dispatchEvent(new Event('change'))
+      }
+      document.dispatchEvent(new Event('resume'))
       document.dispatchEvent(new Event('visibilitychange'))
       window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: false }))
       window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }))
@@ -590,9 +610,21 @@ describe('the environment', () => {
     }
     happen()
     const network = (change: string): object => ({ type: 'network', change })
-    expect(core.inputs).toEqual(['offline', 'online', 'changed', 'resumed', 'resumed'].map(network).concat({ type: 'page-hide' }))
+    expect(core.inputs).toEqual(['offline', 'online', 'changed', 'resumed', 'resumed', 'resumed'].map(network).concat({ type: 'page-hide' }))
     driver.dispose()
     happen()
-    expect(core.inputs).toHaveLength(6)
+    expect(core.inputs).toHaveLength(7)
+  })
+
+  it('does not take an estimate of speed for another network, where the browser tells no type', async () => {
+    const window = Object.assign(new EventTarget(), { document: new EventTarget() })
+    const connection = Object.assign(new EventTarget(), { effectiveType: '4g' })
+    vi.stubGlobal('window', window)
+    vi.stubGlobal('navigator', { connection })
+    make()
+    await settled()
+    connection.effectiveType = '3g'
+    connection.dispatchEvent(new Event('change'))
+    expect(core.inputs).toEqual([])
   })
 })

@@ -1,6 +1,8 @@
 // A core that follows a script, and a browser that does nothing by itself.
 import type { Core, CoreConfig, CoreInput, CoreOutput, Delivery, PumpAction } from '../../js/core/types.js'
 import type { Encoded, Runtime, ValueCodec } from '../../js/driver/driver.js'
+import { Spare } from '../../js/driver/spare.js'
+import { PunctualTimer } from '../../js/driver/timer.js'
 import { PeerError } from '../../js/errors.js'
 import type { SignalingChannel, SignalingHandlers, SignalingTransport } from '../../js/signaling/transport.js'
 
@@ -101,6 +103,8 @@ export const runtime = (core: FakeCore): Runtime => ({
     return core
   },
   values: codec,
+  timer: fire => new PunctualTimer(fire),
+  spare: rtc => new Spare(rtc),
 })
 
 export class FakeChannel extends EventTarget {

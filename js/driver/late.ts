@@ -1,0 +1,4 @@
+/** What the driver needs once the core is there; loaded together with the core's loader. */
+export { loadCore } from '../core/load.js'
+export { Spare } from './spare.js'
+export { PunctualTimer } from './timer.js'
