@@ -1,5 +1,5 @@
 import type { ConnectionInit } from './connection.js'
-import type { CoreConfig, CoreErrorCode, CoreEvent, PeerState } from './core/types.js'
+import type { CoreConfig, CoreErrorCode, CoreEvent, CoreTimers, PeerState } from './core/types.js'
 import { DataConnection } from './data-connection.js'
 import { Driver } from './driver/driver.js'
 import { type CoreSource, loadRuntime } from './driver/runtime.js'
@@ -13,7 +13,7 @@ import { cloudHost, cloudPort, defaultConfig, isSecure, randomToken } from './ut
 export interface ReconnectOptions {
   /** Attempts before it gives up; -1 for ever. @default -1 */
   retries?: number
-  /** Before the first attempt, ms; it grows from there, with jitter. @default the core's */
+  /** Before the first attempt, ms; it grows from there, with jitter. @default 500 */
   delay?: number
   /** It gave up. `reconnect()` starts again. */
   onFailed?: () => void
@@ -50,6 +50,21 @@ export interface PeerOptions {
   autoReconnect?: boolean | ReconnectOptions
   /** What is spoken to the other peer; 'auto' is native where both can. @default 'auto' */
   protocol?: 'auto' | 'native' | 'peerjs'
+  /**
+   * How candidates travel. 'full' or true: descriptions leave at once, candidates behind them. 'half': an offer waits for its
+   * candidates, for an answerer that cannot take them one by one. 'none' or false: every description waits, and none
+   * follows, for signaling of one message each way; it can take seconds (`timers.gatherTimeout`). @default 'full'
+   */
+  trickle?: 'full' | 'half' | 'none' | boolean
+  /**
+   * Keeps an RTCPeerConnection ready, its certificate made and its candidates gathered, so that the next connection
+   * opens sooner; most of all where a TURN server is far. It costs while idle: ports, STUN keepalives, and an allocation
+   * on every TURN server of `config`, which some providers charge for. `iceCandidatePoolSize` is 1 unless `config` says
+   * otherwise, and `config.certificates` are used where given. @default false
+   */
+  warm?: boolean
+  /** Single timers of the core, ms: see {@link CoreTimers} for each, its default and its reason. @default {} */
+  timers?: CoreTimers
   /** Where the core comes from: a URL of core.wasm, its bytes or module. @default the one inside the package */
   wasm?: CoreSource
 }
@@ -57,7 +72,8 @@ export interface PeerOptions {
 /** `peer.options`: everything filled in, apart from what has no default. */
 export type ResolvedPeerOptions = PeerOptions
   & Required<Pick<PeerOptions, 'debug' | 'host' | 'port' | 'path' | 'key' | 'token' | 'secure' | 'config' | 'pingInterval'
-    | 'referrerPolicy' | 'signaling' | 'autoReconnect' | 'protocol'>>
+    | 'referrerPolicy' | 'signaling' | 'autoReconnect' | 'protocol' | 'warm'>>
+  & { trickle: 'full' | 'half' | 'none', timers: CoreTimers }
 
 export interface ConnectOptions {
   /** Name of the connection. @default its connectionId */
@@ -125,6 +141,7 @@ export class Peer extends Emitter<PeerEvents> {
   /**
    * Starts at once and works from the first line: connections that are made before 'open' wait for it.
    * On a server (no window, no WebRTC) it stays inert in state 'idle'.
+   * @throws PeerError 'invalid-argument' for a timer or `trickle` that cannot be meant
    */
   constructor(options?: PeerOptions)
   constructor(id: string | undefined, options?: PeerOptions)
@@ -253,6 +270,7 @@ export class Peer extends Emitter<PeerEvents> {
     this.#driver = new Driver({
       config: coreConfig(options),
       rtc: options.config,
+      warm: options.warm,
       transport: this.#transport,
       load: () => loadRuntime(options.wasm),
       event: event => this.#event(event),
@@ -384,34 +402,48 @@ export class Peer extends Emitter<PeerEvents> {
   }
 }
 
+/** Without what is undefined, so that defaults hold. */
+const known = <T extends object>(given: T): T => Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as T
+
 /** Fills in PeerJS's defaults. On a server nothing is looked up: there is no page, and nothing will be used. */
 function resolve(given: PeerOptions, live: boolean): ResolvedPeerOptions {
-  const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as PeerOptions
+  const { trickle = 'full', timers = {}, ...rest } = known(given)
   const options = {
     debug: 0, host: cloudHost, port: cloudPort, path: '/', key: 'peerjs', config: defaultConfig, pingInterval: 5000,
     referrerPolicy: 'strict-origin-when-cross-origin' as const, signaling: 'peerserver' as const, autoReconnect: true, protocol: 'auto' as const,
-    token: '', secure: false, ...known,
+    warm: false, token: '', secure: false, ...rest,
+    trickle: trickle === true ? 'full' as const : trickle === false ? 'none' as const : trickle,
+    timers: known(timers),
+  }
+  if (!['full', 'half', 'none'].includes(options.trickle)) {
+    throw new PeerError('invalid-argument', `The option trickle has to be 'full', 'half', 'none' or a boolean, got ${String(trickle)}. Leave it out for 'full'.`)
+  }
+  for (const [name, ms] of Object.entries(options.timers as Record<string, unknown>)) {
+    if (typeof ms === 'number' && ms >= 1 && ms < 1e12) continue
+    throw new PeerError('invalid-argument', `timers.${name} has to be a number of milliseconds, 1 or more, got ${String(ms)}. Leave it out for its default.`)
   }
   if (live) {
     if (options.host === '/') options.host = location.hostname
     options.token ||= randomToken()
     // The public server has nothing but TLS, whatever was asked for.
-    options.secure = options.host === cloudHost || (known.secure ?? isSecure())
+    options.secure = options.host === cloudHost || (rest.secure ?? isSecure())
   }
   options.path = `/${options.path}/`.replace(/\/+/g, '/')
   return options
 }
 
-function coreConfig({ autoReconnect, pingInterval, protocol }: ResolvedPeerOptions): CoreConfig {
-  const reconnect = typeof autoReconnect === 'object' ? autoReconnect : {}
-  return {
+function coreConfig({ autoReconnect, pingInterval, protocol, timers, trickle }: ResolvedPeerOptions): CoreConfig {
+  const { retries, delay } = typeof autoReconnect === 'object' ? autoReconnect : {}
+  return known({
     seed: crypto.getRandomValues(new Uint32Array(1))[0]!,
     protocol,
+    trickle,
     autoReconnect: !!autoReconnect,
+    reconnectRetries: retries,
+    reconnectDelay: delay,
     heartbeatInterval: pingInterval,
-    ...(reconnect.retries !== undefined && { reconnectRetries: reconnect.retries }),
-    ...(reconnect.delay !== undefined && { reconnectDelay: reconnect.delay }),
-  }
+    ...timers,
+  }) as CoreConfig
 }
 
 function stringify(metadata: unknown): string | undefined {

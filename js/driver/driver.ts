@@ -10,7 +10,6 @@ import { messageOf } from '../errors.js'
 import { surface } from '../events.js'
 import type { SignalingChannel, SignalingTransport } from '../signaling/transport.js'
 import { randomToken } from '../util.js'
-import { watchEnvironment } from './environment.js'
 import { Assembly } from './assembly.js'
 
 /** Bytes of a value, and which of the formats 0 to 7 they are in. */
@@ -26,6 +25,8 @@ export interface ValueCodec {
 export interface Runtime {
   create(config: CoreConfig, now: number): Core
   values: ValueCodec
+  /** See environment.ts. */
+  watch(feed: (input: CoreInput & { type: 'network' | 'page-hide' }) => void, signal: AbortSignal): void
   /** See timer.ts. */
   timer(fire: () => void): { set(at: number | null): void, dispose(): void }
   /** See spare.ts. */
@@ -128,10 +129,6 @@ export class Driver {
 
   constructor(options: DriverOptions) {
     this.#options = options
-    watchEnvironment((input) => {
-      if (input.type === 'network' && (input.change === 'online' || input.change === 'changed')) this.#spare?.renew()
-      this.feed(input)
-    }, this.#end.signal)
     options.load().then(runtime => {
       if (this.#disposed) return
       this.#core = runtime.create(options.config, performance.now())
@@ -141,6 +138,10 @@ export class Driver {
         this.feed({ type: 'timeout' })
       })
       if (options.warm) this.#spare = runtime.spare(options.rtc)
+      runtime.watch((input) => {
+        if (input.type === 'network' && (input.change === 'online' || input.change === 'changed')) this.#spare?.renew()
+        this.feed(input)
+      }, this.#end.signal)
       this.#drain()
     }).catch((error: unknown) => {
       if (!this.#disposed) options.unavailable(error)

@@ -1,7 +1,7 @@
 import type { CoreInput } from '../core/types.js'
 
 /** Tells what happens around the page until `signal` aborts. Without a window it tells nothing. */
-export function watchEnvironment(feed: (input: CoreInput) => void, signal: AbortSignal): void {
+export function watchEnvironment(feed: (input: CoreInput & { type: 'network' | 'page-hide' }) => void, signal: AbortSignal): void {
   if (typeof window === 'undefined' || typeof window.addEventListener !== 'function') return
   const on = (target: EventTarget | undefined, name: string, heard: (event: Event) => void): void =>
     target?.addEventListener?.(name, heard, { signal })

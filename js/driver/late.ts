@@ -1,4 +1,5 @@
 /** What the driver needs once the core is there; loaded together with the core's loader. */
 export { loadCore } from '../core/load.js'
+export { watchEnvironment } from './environment.js'
 export { Spare } from './spare.js'
 export { PunctualTimer } from './timer.js'

@@ -9,13 +9,14 @@ export type CoreSource = string | URL | BufferSource | WebAssembly.Module
  * @throws {PeerError} `core-unavailable`, with what to do about it
  */
 export async function loadRuntime(wasm?: CoreSource): Promise<Runtime> {
-  const [{ loadCore, PunctualTimer, Spare }, values] = await Promise.all([part(import('./late.js')), part(import('../values/index.js'))])
-  const core = await loadCore(wasm === undefined ? {} : { wasm })
+  const [late, values] = await Promise.all([part(import('./late.js')), part(import('../values/index.js'))])
+  const core = await late.loadCore(wasm === undefined ? {} : { wasm })
   return {
     create: (config, now) => core.create(config, now),
     values,
-    timer: fire => new PunctualTimer(fire),
-    spare: rtc => new Spare(rtc),
+    watch: late.watchEnvironment,
+    timer: fire => new late.PunctualTimer(fire),
+    spare: rtc => new late.Spare(rtc),
   }
 }
 

@@ -1,6 +1,7 @@
 // A core that follows a script, and a browser that does nothing by itself.
 import type { Core, CoreConfig, CoreInput, CoreOutput, Delivery, PumpAction } from '../../js/core/types.js'
 import type { Encoded, Runtime, ValueCodec } from '../../js/driver/driver.js'
+import { watchEnvironment } from '../../js/driver/environment.js'
 import { Spare } from '../../js/driver/spare.js'
 import { PunctualTimer } from '../../js/driver/timer.js'
 import { PeerError } from '../../js/errors.js'
@@ -103,6 +104,7 @@ export const runtime = (core: FakeCore): Runtime => ({
     return core
   },
   values: codec,
+  watch: watchEnvironment,
   timer: fire => new PunctualTimer(fire),
   spare: rtc => new Spare(rtc),
 })

@@ -100,6 +100,52 @@ describe('making a peer', () => {
     expect(core.config!.seed).toBeTypeOf('number')
   })
 
+  it('hands single timers on, which overrule what is said by other options', async () => {
+    const timers = { heartbeatInterval: 4000, raceDelay: 3000, silenceLimit: undefined! }
+    const peer = make({ autoReconnect: { delay: 7 }, pingInterval: 9, timers })
+    await settled()
+    expect(core.config).toMatchObject({ heartbeatInterval: 4000, raceDelay: 3000, reconnectDelay: 7 })
+    expect(core.config).not.toHaveProperty('silenceLimit')
+    expect(peer.options.timers).toEqual({ heartbeatInterval: 4000, raceDelay: 3000 })
+  })
+
+  it.each([
+    [0, 'silenceLimit'], [-1, 'raceDelay'], [Number.NaN, 'raceDelay'], [Infinity, 'recoveryBudget'], ['5000', 'ringTimeout'], [null, 'ringTimeout'],
+  ])('refuses %s as a timer, at once and with what to do', (ms, name) => {
+    expect(() => new Peer({ signaling: transport, timers: { [name]: ms } })).toThrow(expect.objectContaining({
+      name: 'PeerError', type: 'invalid-argument',
+      message: `timers.${name} has to be a number of milliseconds, 1 or more, got ${ms}. Leave it out for its default.`,
+    }))
+    expect(FakePeerConnection.made).toEqual([])
+  })
+
+  it.each([
+    [undefined, 'full'], ['full', 'full'], ['half', 'half'], ['none', 'none'], [true, 'full'], [false, 'none'],
+  ] as const)('understands trickle: %s as %s', async (trickle, told) => {
+    make({ trickle: trickle! })
+    await settled()
+    expect(core.config!.trickle).toBe(told)
+  })
+
+  it('refuses a trickle that it does not know', () => {
+    expect(() => new Peer({ signaling: transport, trickle: 'slow' as never })).toThrow(expect.objectContaining({
+      type: 'invalid-argument', message: expect.stringMatching(/'half'/) as string,
+    }))
+  })
+
+  it('keeps an RTCPeerConnection ready where it shall be warm, and none otherwise', async () => {
+    make()
+    await settled()
+    expect(FakePeerConnection.made).toHaveLength(0)
+    const peer = make({ warm: true, config: { iceServers: [] } })
+    await peer.ready
+    await settled()
+    expect(FakePeerConnection.made.map(pc => pc.config)).toEqual([{ iceServers: [], iceCandidatePoolSize: 1 }])
+    peer.destroy()
+    say({ type: 'dispose' })
+    expect(FakePeerConnection.made[0]!.closed).toBe(true)
+  })
+
   it('opens: id, open, ready, state', async () => {
     const peer = make()
     const log = record(peer)
