@@ -448,6 +448,7 @@ Config toConfig(const val& o) {
       {"restartMaxDelay", &Config::restartMaxDelay},
       {"raceDelay", &Config::raceDelay},
       {"raceGrace", &Config::raceGrace},
+      {"raceRenewal", &Config::raceRenewal},
       {"raceRetry", &Config::raceRetry},
       {"returnGrace", &Config::returnGrace},
       {"recoveryBudget", &Config::recoveryBudget},

@@ -175,6 +175,7 @@ export interface CoreTimers {
   restartMaxDelay?: number
   raceDelay?: number
   raceGrace?: number
+  raceRenewal?: number
   raceRetry?: number
   returnGrace?: number
   recoveryBudget?: number

@@ -26,6 +26,7 @@ void TimerHeap::set(std::uint32_t id, Millis at) {
   if (id >= places_.size()) places_.resize(id + 1);
   const std::size_t known = places_[id];
   if (at != kNever) {
+    if (known != 0 && heap_[known - 1].at == at) return;
     if (known == 0) heap_.push_back({at, id});
     sift(known == 0 ? heap_.size() - 1 : known - 1, {at, id});
     return;

@@ -672,7 +672,7 @@ void Connection::race(Millis now) {
   // One side decides, or both might follow different links.
   if (!identity_.outgoing || !isNative() || phase_ != Phase::Recovering || fresh_ || planted(Bug::NoRace)) return;
   fresh_ = makeLink(newest_ + 1, true, now);
-  fresh_->givenUpAt = now + config_.negotiationTimeout;
+  fresh_->givenUpAt = now + config_.raceRenewal;
 }
 
 void Connection::racerLost(Millis now) {
@@ -767,7 +767,15 @@ void Connection::timeout(Millis now) {
     return;
   }
   if (now >= pulseAt_) checkPulse(now);
-  if (fresh_ && now >= fresh_->givenUpAt) racerLost(now);
+  if (fresh_ && now >= fresh_->givenUpAt) {
+    if (fresh_->everConnected && phase_ == Phase::Recovering) {
+      fresh_->givenUpAt = now + config_.raceRetry;  // its channel is about to open
+      fresh_->everConnected = false;
+    } else {
+      retire(fresh_);
+      race(now);
+    }
+  }
   if (phase_ != Phase::Recovering) return;
   if (now >= restartAt_) tryRestart(now);
   if (now >= raceAt_) race(now);
