@@ -450,6 +450,7 @@ Config toConfig(const val& o) {
       {"raceGrace", &Config::raceGrace},
       {"raceRenewal", &Config::raceRenewal},
       {"raceRetry", &Config::raceRetry},
+      {"nudgeDelay", &Config::nudgeDelay},
       {"returnGrace", &Config::returnGrace},
       {"recoveryBudget", &Config::recoveryBudget},
   };

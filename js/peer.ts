@@ -8,7 +8,7 @@ import { deferred, Emitter } from './events.js'
 import { MediaConnection } from './media-connection.js'
 import { peerServer } from './signaling/peer-server.js'
 import type { SignalingTransport } from './signaling/transport.js'
-import { cloudHost, cloudPort, defaultConfig, isSecure, randomToken, util } from './util.js'
+import { cloudHost, cloudPort, defaultConfig, isSecure, randomToken } from './util.js'
 
 export interface ReconnectOptions {
   /** Attempts before it gives up; -1 for ever. @default -1 */
@@ -442,8 +442,6 @@ function coreConfig({ autoReconnect, pingInterval, protocol, timers, trickle }: 
     reconnectRetries: retries,
     reconnectDelay: delay,
     heartbeatInterval: pingInterval,
-    // Its ICE checks come more and more rarely: see raceRenewal in config.hpp.
-    raceRenewal: util.browser === 'firefox' ? 2_000 : undefined,
     ...timers,
   }) as CoreConfig
 }

@@ -177,6 +177,7 @@ export interface CoreTimers {
   raceGrace?: number
   raceRenewal?: number
   raceRetry?: number
+  nudgeDelay?: number
   returnGrace?: number
   recoveryBudget?: number
 }

@@ -230,6 +230,22 @@ TEST_F(Recorder, TheSameCandidateIsAddedOnce) {
   EXPECT_EQ(take(), Lines{"add same"});
 }
 
+TEST_F(Recorder, ANudgeGivesTheBrowserTheCandidatesItHasOnceMore) {
+  Negotiation us(true, config);
+  us.setNative(true, *this);
+  offer(us, 0);
+  us.nudge(*this);
+  EXPECT_EQ(take(), Lines{}) << "not before the answer";
+  us.remoteAnswer({SdpType::Answer, sdp("them")}, true, 1, *this, 1);
+  done(us, 1);
+  CandidateInit a = candidate("a", "them");
+  us.remoteCandidate(a, *this);
+  (void)take();
+  us.nudge(*this);
+  us.nudge(*this);
+  EXPECT_EQ(take(), (Lines{"add a", "add a"}));
+}
+
 TEST_F(Recorder, ThePoliteSideYieldsWhenOffersCrossAndOffersAgain) {
   Negotiation polite(true, config);
   polite.setNative(true, *this);

@@ -89,7 +89,8 @@ struct Config {
   /// The side that took the connection leaves so much time to the other to begin the ICE restart: crossing offers cost
   /// one more round.
   Millis restartYield = 300;
-  /// First pause between two ICE restarts of one connection; doubled up to restartMaxDelay.
+  /// First pause between two ICE restarts of one connection; doubled up to restartMaxDelay. While a fresh
+  /// RTCPeerConnection races there is none: Firefox loses DTLS by a second restart before the first has found a path.
   Millis restartDelay = 1'000;
   Millis restartMaxDelay = 8'000;
   /// Nothing came for so long: a fresh RTCPeerConnection races the old one. After the path is back, the old one waits
@@ -99,9 +100,11 @@ struct Config {
   /// The browser says that the path is back, and nothing comes through it for so long: then SCTP sleeps, and a fresh
   /// RTCPeerConnection is faster.
   Millis raceGrace = 200;
-  /// A fresh one is replaced by another after so long: Chromium checks for 15 s and gives up. Firefox pauses longer and
-  /// longer between its checks (0.8 s after 0.7, 1.6 s after 1.5 …), and the driver asks for 2 s there.
-  Millis raceRenewal = 12'000;
+  /// A fresh one is replaced by another after so long: Firefox gives up after 11 s without a path, Chromium after 15 s.
+  Millis raceRenewal = 10'000;
+  /// Its candidates are given to the browser again so often: Firefox pauses longer and longer between its checks (1.6 s
+  /// after the first 1.5 s, then 3.2 s …), and begins anew with each candidate that it is given.
+  Millis nudgeDelay = 400;
   /// Pause after a fresh one that failed.
   Millis raceRetry = 1'000;
   /// EXPIRE says that the other peer is not at the server. After we came back to it ourselves it may only be late: the

@@ -277,7 +277,7 @@ void Connection::remoteMessage(SignalMessage& message, Millis now) {
         link = fresh_.get();
       } else if (phase_ == Phase::Recovering) {
         // The other side restarts ICE: no need to do the same.
-        restartAt_ = now + restartPause_;
+        restartAt_ = now + config_.restartMaxDelay;
       }
       offered(*link, message, now);
       return;
@@ -660,8 +660,9 @@ void Connection::pathUp(const char* reason, Millis now) {
 
 void Connection::tryRestart(Millis now) {
   if (restartAt_ != kNever && now < restartAt_) return;
-  restartAt_ = planted(Bug::RestartOnce) ? kNever : now + restartPause_;
+  restartAt_ = now + restartPause_;
   restartPause_ = std::min(restartPause_ * 2, config_.restartMaxDelay);
+  if (fresh_) return;
   // A PeerJS peer answers a second OFFER by throwing the connection away: there the browser's own ICE has to do.
   if (!isNative() || !current_ || !current_->settled()) return;
   outbox_.add(OutputType::RestartIce).link = current_->handle;
@@ -673,6 +674,7 @@ void Connection::race(Millis now) {
   if (!identity_.outgoing || !isNative() || phase_ != Phase::Recovering || fresh_ || planted(Bug::NoRace)) return;
   fresh_ = makeLink(newest_ + 1, true, now);
   fresh_->givenUpAt = now + config_.raceRenewal;
+  fresh_->nudgeAt = now + config_.nudgeDelay;
 }
 
 void Connection::racerLost(Millis now) {
@@ -739,7 +741,9 @@ Millis Connection::deadline() const {
   Millis next = std::min({negotiationDeadline_, budgetUntil_, lingerUntil_, pulseAt_});
   if (phase_ == Phase::Recovering) next = std::min({next, restartAt_, raceAt_});
   if (current_) next = std::min(next, current_->deadline());
-  if (fresh_) next = std::min({next, fresh_->deadline(), fresh_->givenUpAt});
+  if (fresh_)
+    next =
+        std::min({next, fresh_->deadline(), fresh_->givenUpAt, phase_ == Phase::Recovering ? fresh_->nudgeAt : kNever});
   return framing_ ? std::min(next, framing_->deadline()) : next;
 }
 
@@ -777,8 +781,12 @@ void Connection::timeout(Millis now) {
     }
   }
   if (phase_ != Phase::Recovering) return;
-  if (now >= restartAt_) tryRestart(now);
   if (now >= raceAt_) race(now);
+  if (fresh_ && now >= fresh_->nudgeAt) {
+    fresh_->nudgeAt = now + config_.nudgeDelay;
+    fresh_->nudge(*this);
+  }
+  if (now >= restartAt_) tryRestart(now);
 }
 
 bool Connection::canCarrySignals() const {

@@ -23,6 +23,7 @@ struct Link : Negotiation {
   std::size_t maxMessageSize = 65'536;
   bool everConnected = false;
   Millis givenUpAt = kNever;     ///< a racer that did not win by then
+  Millis nudgeAt = kNever;       ///< when its candidates go to the browser again
   std::vector<Op> candidateOps;  ///< under way in the browser; a failure is only a warning
 };
 

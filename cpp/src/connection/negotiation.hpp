@@ -76,6 +76,12 @@ class Negotiation {
     if (resendAt_ != kNever) resendAt_ = now;
   }
 
+  /// The other side's candidates go to the browser once more, so that it checks anew.
+  void nudge(Sink& sink) {
+    if (busy_ != Busy::None || signaling_ != Signaling::Stable) return;
+    for (const CandidateInit& candidate : seen_) sink.addCandidate(*this, candidate);
+  }
+
   /// Nothing is under way and no offer is outstanding.
   [[nodiscard]] bool settled() const { return busy_ == Busy::None && signaling_ == Signaling::Stable && !holding_; }
   /// An offer was answered, by this side or the other.
