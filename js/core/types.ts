@@ -145,40 +145,138 @@ export type CoreEvent =
 export type CoreOutput = CoreCommand | CoreEvent
 
 /**
- * The timers and limits of `Config` in config.hpp, which gives each its default and reason. Milliseconds, not 0.
+ * Every timer of a peer: milliseconds, from 1 up. The defaults and reasons are those of `Config` in config.hpp; change one
+ * where you know your network better. Where the two peers differ, each follows its own.
  */
 export interface CoreTimers {
+  // ---- the way to the signaling server
+  /**
+   * First pause before the server is tried again; doubled every time, ±50 % so that a restarted server is not stormed.
+   * @default 500
+   */
   reconnectDelay?: number
+  /** Longest pause between two tries: who walks back into Wi-Fi should not wait longer. @default 10_000 */
   reconnectMaxDelay?: number
+  /**
+   * Between two heartbeats. PeerServer forgets a client after 60 s of silence; the same as `pingInterval`, which it
+   * overrules.
+   * @default 5_000
+   */
   heartbeatInterval?: number
+  /**
+   * A server that said nothing for so long is asked for a sign of life: a socket may look open long after its network is
+   * gone.
+   * @default 15_000
+   */
   probeInterval?: number
+  /** It has so long to answer, then another way to it is opened. Mobile networks take seconds to wake up. @default 5_000 */
   probeTimeout?: number
+  /**
+   * The same while a connection recovers or the network changed: then it is likely that the server is lost too.
+   * @default 1_500
+   */
   urgentProbeTimeout?: number
+  /** A way to the server that is neither open nor refused after so long is given up. @default 10_000 */
   connectTimeout?: number
+  /**
+   * The same for two tries of three while a connection recovers: TCP would sleep through the moment when the network returns.
+   * @default 2_500
+   */
   urgentConnectTimeout?: number
+  /** Longest pause between two tries while a connection recovers. @default 500 */
   urgentReconnectDelay?: number
+  /**
+   * PeerServer takes a known id back without a word: on a reconnect, silence of this length after the socket opened means
+   * yes.
+   * @default 2_000
+   */
   openTimeout?: number
+  /** A server that has not confirmed a new id after so long is given up; it has nothing to look up. @default 10_000 */
   registerTimeout?: number
+  /**
+   * A message for the other peer waits so long for a server that is away; then its connection gets 'signal-expired'.
+   * @default 30_000
+   */
   signalExpiry?: number
+  // ---- connections that begin
+  /**
+   * Candidates wait this long for company: the first come within milliseconds of each other, and each message costs the
+   * server.
+   * @default 20
+   */
   candidateBatch?: number
+  /**
+   * The first candidates of an offer leave earlier, once none came for so long: the other side can begin with them.
+   * @default 2
+   */
   candidateQuiet?: number
+  /**
+   * Without `trickle` a description waits this long for its candidates. Browsers try a dead STUN server for 10 s and more.
+   * @default 3_000
+   */
   gatherTimeout?: number
+  /** From offer or answer to an open connection. RFC 8863 gives ICE 39.5 s; people give up sooner. @default 30_000 */
   negotiationTimeout?: number
+  /**
+   * How long a call may ring. Longer than telephones do, and short enough that a call whose signaling was lost ends.
+   * @default 120_000
+   */
   ringTimeout?: number
+  /** A description that nothing came back for is sent again: a server that crashes loses what it had taken. @default 4_000 */
   resendDelay?: number
+  /**
+   * Candidates that came before their offer are kept this long; a server that is polled or clustered reorders.
+   * @default 10_000
+   */
   orphanExpiry?: number
+  // ---- connections that recover
+  /** Nothing came from the other side for so long: it is asked for a sign of life, a few bytes. @default 1_000 */
   pulseInterval?: number
+  /** Nothing came for so long: the connection is 'recovering'. Browsers say so after 5 s at the earliest. @default 2_000 */
   silenceLimit?: number
+  /** The same after the network changed or the page woke up, when the path is asked at once. @default 600 */
   urgentSilenceLimit?: number
+  /**
+   * The side that took the connection leaves this head start for the ICE restart to the other: offers that cross cost a
+   * round.
+   * @default 300
+   */
   restartYield?: number
+  /** First pause between two ICE restarts; doubled every time. @default 1_000 */
   restartDelay?: number
+  /** Longest pause between two ICE restarts. @default 8_000 */
   restartMaxDelay?: number
+  /**
+   * Nothing came for so long: a fresh RTCPeerConnection races the old one, which, once the path is back, waits for SCTP's
+   * next retransmission.
+   * @default 3_000
+   */
   raceDelay?: number
+  /**
+   * The browser says that the path is back, and nothing comes: SCTP sleeps for up to 3 s, a fresh RTCPeerConnection is
+   * faster.
+   * @default 200
+   */
   raceGrace?: number
+  /**
+   * A fresh one that found no path in so long is replaced by another: Firefox gives up after 11 s, Chromium after 15.
+   * @default 10_000
+   */
   raceRenewal?: number
+  /** Pause after a fresh one that failed. @default 1_000 */
   raceRetry?: number
+  /**
+   * The candidates of a fresh one are given to the browser again so often: Firefox pauses longer and longer between its
+   * checks, and begins anew with each candidate.
+   * @default 400
+   */
   nudgeDelay?: number
+  /**
+   * Back at the server ourselves, its word that the other peer is gone is not believed for so long: it may only be late.
+   * @default 15_000
+   */
   returnGrace?: number
+  /** A connection that stays down for so long is closed with 'connection-lost'. @default 60_000 */
   recoveryBudget?: number
 }
 

@@ -112,6 +112,19 @@ describe('the control border', () => {
   })
 })
 
+describe('the timers', () => {
+  it('have the documented defaults, and each of them is an option', () => {
+    const read = (path: string): string => readFileSync(new URL(path, import.meta.url), 'utf8')
+    const number = (text: string): number => Number(text.replace(/[_']/g, ''))
+    const defaults = [...read('../../cpp/include/peerbridge/config.hpp').matchAll(/^ {2}Millis (\w+) = ([\d']+);/gm)]
+      .map(([, name, value]) => [name!, number(value!)] as const)
+    const timers = /interface CoreTimers \{([^}]+)\}/.exec(read('../../js/core/types.ts'))![1]!
+    const documented = [...timers.matchAll(/@default ([\d_]+)\s+\*\/\s+(\w+)\?: number/g)].map(([, value, name]) => [name!, number(value!)] as const)
+    expect(defaults.length).toBeGreaterThan(20)
+    expect(Object.fromEntries(documented)).toEqual(Object.fromEntries(defaults))
+  })
+})
+
 describe('a core that cannot be had', () => {
   const server = createServer((_, response) => response.writeHead(404).end('not found'))
   beforeAll(async () => { await once(server.listen(0), 'listening') })
