@@ -2,55 +2,42 @@
 
 #include <algorithm>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 namespace peerbridge::sim {
 
 namespace {
 
-using nlohmann::json;
+/// More timeouts a virtual second than this are a loop: the shortest timers are acknowledgements, 50 a second for each
+/// connection.
+constexpr int kTimeoutsPerSecond = 1'500;
+/// So many in one millisecond, and time stands still.
+constexpr int kTimeoutsStuck = 20'000;
+/// What one input leads to is a handful.
+constexpr int kOutputsStuck = 100'000;
 
-std::string stateName(ConnectionState state) {
-  switch (state) {
-    case ConnectionState::Connecting:
-      return "connecting";
-    case ConnectionState::Open:
-      return "open";
-    case ConnectionState::Recovering:
-      return "recovering";
-    case ConnectionState::Closed:
-      return "closed";
-  }
-  return "";
-}
-
-std::string peerStateName(PeerState state) {
-  switch (state) {
-    case PeerState::Idle:
-      return "idle";
-    case PeerState::Connecting:
-      return "connecting";
-    case PeerState::Open:
-      return "open";
-    case PeerState::Reconnecting:
-      return "reconnecting";
-    case PeerState::Closed:
-      return "closed";
-  }
-  return "";
-}
-
-/// "key=value" lines of the model's SDP.
-std::optional<std::string> field(const std::string& sdp, const std::string& key) {
-  const std::size_t at = sdp.find(key);
-  if (at == std::string::npos) return std::nullopt;
-  const std::size_t begin = at + key.size();
-  return sdp.substr(begin, sdp.find('\r', begin) - begin);
+std::uint64_t mix(std::uint64_t sum, const char* bytes, std::size_t length) {
+  for (std::size_t i = 0; i < length; ++i) sum = sum * 31 + static_cast<unsigned char>(bytes[i]);
+  return sum;
 }
 
 }  // namespace
 
-// -- Node ----------------------------------------------------------------------------------------------
+const char* nameOf(ConnectionState state) {
+  constexpr std::array<const char*, 4> kNames{"connecting", "open", "recovering", "closed"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+const char* nameOf(PeerState state) {
+  constexpr std::array<const char*, 5> kNames{"idle", "connecting", "open", "reconnecting", "closed"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+const char* nameOf(LinkState state) {
+  constexpr std::array<const char*, 6> kNames{"new", "connecting", "connected", "disconnected", "failed", "closed"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+// -- Node: the application -----------------------------------------------------------------------------
 
 Node::Node(World& world, std::string nodeName, const Config& config, const FramingConfig& framing)
     : name(std::move(nodeName)),
@@ -71,16 +58,20 @@ ConnectionHandle Node::connect(const std::string& peer, ConnectionKind kind, con
   wish.label = "chat";
   if (!metadata.empty()) wish.metadata = metadata;
   wish.serialization = "binary";
-  states[handle] = ConnectionState::Connecting;
-  ids[handle] = wish.connectionId;
-  peers[handle] = peer;
+  Talk& talk = talks[handle];
+  talk.id = wish.connectionId;
+  talk.peer = peer;
+  talk.kind = kind;
+  talk.outgoing = true;
+  talk.since = talk.begun = world_.now();
+  talk.tracks = kind == ConnectionKind::Media ? 1 : 0;
   feed(std::move(wish));
   return handle;
 }
 
 bool Node::send(ConnectionHandle connection, const std::string& text, Lane lane) {
   Framing* framing = endpoint->framing(connection);
-  if (!alive || framing == nullptr) return false;
+  if (!alive || disposed || frozen || framing == nullptr) return false;
   bool accepted = false;
   if (text.size() <= world_.settings.framing.inlineBytes) {
     const std::span<std::byte> target = framing->put(lane, 1, text.size(), accepted);
@@ -91,34 +82,102 @@ bool Node::send(ConnectionHandle connection, const std::string& text, Lane lane)
     if (ticket == 0) return false;
     queued_[{connection, ticket}] = text;
   }
-  sent[connection].push_back(text);
+  ++talks[connection].sent[static_cast<std::size_t>(lane)];
+  if (keepEvents) sent[connection].push_back(text);
   pump(connection);
   drain();
   return true;
 }
 
-void Node::feed(Input input) {
-  if (!alive || disposed) return;
-  endpoint->handle(input, world_.now());
+void Node::mark(ConnectionHandle connection) {
+  Framing* framing = endpoint->framing(connection);
+  if (!alive || disposed || frozen || framing == nullptr) return;
+  Talk& talk = talks[connection];
+  talk.marks.emplace_back(framing->mark(), talk.sent);
+  pump(connection);
   drain();
 }
 
-void Node::changeMedia(ConnectionHandle connection) {
-  for (const auto& [link, of] : linkConnections_) {
-    if (of != connection) continue;
-    const auto pc = links_.find(link);
-    if (pc == links_.end()) continue;
-    ++world_.pcs_[static_cast<std::size_t>(pc->second)]->media;
-    world_.checkNeeded(pc->second);
+void Node::offerFile(ConnectionHandle connection, std::uint64_t size) {
+  if (!alive || disposed || frozen) return;
+  Input offer = input::make(InputType::TransferOffer);
+  offer.connection = connection;
+  offer.transfer = nextFile_;
+  nextFile_ += 2;
+  offer.text = name + "/" + std::to_string(offer.transfer);
+  offer.label = "application/octet-stream";
+  offer.hasLength = size % 3 != 0;  // and some of no known size
+  offer.length = size;
+  File& file = talks[connection].files.emplace_back();
+  file.handle = offer.transfer;
+  file.mine = true;
+  file.size = size;
+  file.name = offer.text;
+  feed(std::move(offer));
+}
+
+void Node::cancelFile(ConnectionHandle connection) {
+  for (File& file : talks[connection].files) {
+    if (file.state > TransferState::Paused || file.stopped) continue;
+    file.stopped = true;
+    Input cancel = input::make(InputType::TransferCancel);
+    cancel.connection = connection;
+    cancel.transfer = file.handle;
+    cancel.text = "enough";
+    feed(std::move(cancel));
+    return;
   }
 }
 
-void Node::kill() {
-  alive = false;
-  for (auto& [id, client] : world_.clients_) {
-    if (client.node == this) client.node = nullptr;
+void Node::answer(ConnectionHandle connection) {
+  const auto it = talks.find(connection);
+  if (!alive || disposed || it == talks.end() || !it->second.rings) return;
+  it->second.rings = false;
+  feed(input::Answer{connection});
+}
+
+void Node::close(ConnectionHandle connection) {
+  const auto it = talks.find(connection);
+  if (it != talks.end()) it->second.wantsClose = true;
+  feed(input::Close{connection});
+}
+
+void Node::destroy() {
+  destroyed = true;
+  for (auto& [handle, talk] : talks) talk.wantsClose = true;
+  feed(input::Destroy{});
+}
+
+void Node::hide() {
+  if (!alive || disposed) return;
+  for (auto& [handle, talk] : talks) talk.wantsClose = true;
+  feed(input::PageHide{});
+  // What was handed to the network by then still leaves.
+  world_.at(world_.now() + 100, [this] { kill(); });
+}
+
+void Node::changeMedia(ConnectionHandle connection, bool more) {
+  if (!alive || disposed) return;
+  if (more) ++talks[connection].tracks;
+  for (const Link& link : links_) {
+    if (link.connection == connection) world_.changeMedia(link.pc, more);
   }
-  for (const auto& [link, pc] : links_) world_.pcs_[static_cast<std::size_t>(pc)]->closed = true;
+}
+
+void Node::kill(bool noticed) {
+  if (!alive) return;
+  alive = false;
+  inbox_.clear();
+  world_.clientDies(*this, noticed);
+  world_.killPcs(*this);
+}
+
+void Node::freeze() { frozen = true; }
+
+void Node::thaw() {
+  if (!frozen) return;
+  frozen = false;
+  drain();
 }
 
 std::size_t Node::count(const std::string& event) const {
@@ -127,41 +186,147 @@ std::size_t Node::count(const std::string& event) const {
 }
 
 std::optional<ConnectionState> Node::state(ConnectionHandle connection) const {
-  const auto it = states.find(connection);
-  return it == states.end() ? std::nullopt : std::optional(it->second);
+  const auto it = talks.find(connection);
+  return it == talks.end() ? std::nullopt : std::optional(it->second.state);
+}
+
+const Talk* Node::talk(ConnectionHandle connection) const {
+  const auto it = talks.find(connection);
+  return it == talks.end() ? nullptr : &it->second;
+}
+
+ConnectionHandle Node::find(const std::string& peer, const std::string& id) const {
+  for (const auto& [handle, talk] : talks) {
+    if (talk.id == id && talk.peer == peer && !talk.outgoing) return handle;
+  }
+  for (const auto& [handle, talk] : talks) {
+    if (talk.id == id && talk.peer == peer) return handle;
+  }
+  return 0;
+}
+
+std::size_t Node::liveLinks() const { return links_.size(); }
+
+std::size_t Node::liveChannels() const {
+  return static_cast<std::size_t>(std::count_if(channels_.begin(), channels_.end(), [this](const auto& entry) {
+    const World::ChannelEnd& end = world_.end(entry.second);
+    return !end.closed && !world_.pc(end.pc).closed;
+  }));
+}
+
+// -- Node: the driver ----------------------------------------------------------------------------------
+
+void Node::feed(Input input) {
+  if (!alive || disposed) return;
+  Pending pending;
+  pending.input = std::move(input);
+  take(std::move(pending));
+}
+
+/// One at a time, as in the driver: what comes while another is handled waits.
+void Node::take(Pending&& pending) {
+  if (!alive || disposed) return;
+  if (busy_ || frozen || !inbox_.empty()) {
+    inbox_.push_back(std::move(pending));
+    drain();
+    return;
+  }
+  busy_ = true;
+  handle(pending);
+  busy_ = false;
+  drain();
+}
+
+void Node::handle(Pending& pending) {
+  if (!pending.isFrame) {
+    if (pending.input.type == InputType::ChannelClosed) {
+      std::erase_if(channels_, [&](const auto& entry) { return entry.first == pending.input.channel; });
+    }
+    return endpoint->handle(pending.input, world_.now());
+  }
+  if (!pending.frame.empty()) return receive(pending.channel, pending.frame);
+  for (const auto& [connection, channel] : carriers_) {
+    if (channel == pending.channel) return pump(connection);
+  }
 }
 
 void Node::drain() {
-  while (!disposed) {
-    std::optional<Output> output = endpoint->poll();
-    if (!output) break;
-    perform(*output);
+  if (busy_ || frozen) return;
+  busy_ = true;
+  for (int steps = 0; !disposed && alive;) {
+    if (std::optional<Output> output = endpoint->poll()) {
+      if (++steps > kOutputsStuck) {
+        world_.breaks(kQuiet, name + " does not stop to answer");
+        alive = false;
+        break;
+      }
+      perform(*output);
+      continue;
+    }
+    if (inbox_.empty()) break;
+    Pending next = std::move(inbox_.front());
+    inbox_.pop_front();
+    handle(next);
   }
-  if (!disposed) arm();
+  busy_ = false;
+  if (!disposed && alive) arm();
 }
 
 void Node::arm() {
   const Millis next = endpoint->deadline();
-  if (next == armed_) return;
-  armed_ = next;
-  const std::uint64_t generation = ++timerGeneration_;
-  if (next == kNever) return;
-  world_.at(std::max(next, world_.now()), [this, generation] {
-    if (generation != timerGeneration_ || !alive) return;
+  // A timer that comes too early looks again: most deadlines only move on.
+  if (next == kNever || armed_ <= std::max(next, world_.now())) return;
+  const Millis when = std::max(next, world_.now());
+  armed_ = when;
+  world_.at(when, [this, when] {
+    if (armed_ != when) return;
     armed_ = kNever;
+    if (!alive || disposed || frozen) return;
+    const Millis now = world_.now();
+    if (endpoint->deadline() > now) {
+      arm();
+      return;
+    }
+    if (now - timeoutsAt_ >= 1'000) {
+      if (timeouts_ > kTimeoutsPerSecond) {
+        world_.breaks(kQuiet, name + " had " + std::to_string(timeouts_) + " timeouts in a second");
+      }
+      timeoutsAt_ = now;
+      timeouts_ = 0;
+    }
+    if (++timeouts_ > kTimeoutsStuck) {
+      world_.breaks(kQuiet, name + "'s deadline stays in the past");
+      alive = false;
+      return;
+    }
     feed(input::Timeout{});
   });
 }
 
+void Node::tell(std::string event) {
+  if (world_.tracing) world_.note(name, event);
+  if (keepEvents) events.push_back(std::move(event));
+}
+
+int Node::pcOf(LinkHandle link) const {
+  for (const Link& one : links_) {
+    if (one.handle == link) return one.pc;
+  }
+  return -1;
+}
+
+void Node::changeState(ConnectionHandle connection, ConnectionState state) {
+  Talk& talk = talks[connection];
+  if (talk.state == ConnectionState::Closed && state != ConnectionState::Closed) {
+    world_.breaks(kStory, name + " revives connection " + std::to_string(connection));
+  }
+  if (talk.state != state) talk.since = world_.now();
+  if (state == ConnectionState::Recovering && talk.state != state) ++talk.recovered;
+  talk.state = state;
+  if (state == ConnectionState::Open) talk.opened = true;
+}
+
 void Node::perform(Output& output) {
-  const auto tell = [this](std::string event) {
-    world_.note(name + " " + event);
-    events.push_back(std::move(event));
-  };
-  const auto pcOf = [this](LinkHandle link) {
-    const auto it = links_.find(link);
-    return it == links_.end() ? -1 : it->second;
-  };
   Output& o = output;
   const std::string self = std::to_string(o.connection);
   switch (o.type) {
@@ -170,626 +335,385 @@ void Node::perform(Output& output) {
       return;
     case OutputType::SignalingConnect:
       transport_ = o.transport;
+      if (world_.tracing) world_.note(name, "  connects to the server, transport " + std::to_string(o.transport));
       world_.clientConnects(*this, o.text, o.label, o.transport);
       return;
     case OutputType::SignalingSend:
-      if (o.text.find("HEARTBEAT") == std::string::npos) ++signalingFrames;
-      world_.clientSays(*this, o.transport, o.text);
+      world_.clientSays(*this, o.transport, std::move(o.text));
       return;
     case OutputType::SignalingClose:
+      if (world_.tracing) world_.note(name, "  gives transport " + std::to_string(o.transport) + " up");
       world_.clientLeaves(*this, o.transport);
       return;
     case OutputType::LinkCreate: {
-      auto pc = std::make_unique<World::Pc>();
-      pc->node = this;
-      pc->link = o.link;
-      links_[o.link] = static_cast<int>(world_.pcs_.size());
-      linkConnections_[o.link] = o.connection;
-      world_.pcs_.push_back(std::move(pc));
+      if (pcOf(o.link) >= 0) return world_.illegal(*this, "link " + std::to_string(o.link) + " is made twice");
+      const auto talk = talks.find(o.connection);
+      if (talk == talks.end()) return world_.illegal(*this, "a link of no connection");
+      const int pc = world_.createPc(*this, o.link, talk->second.tracks);
+      links_.push_back({o.link, o.connection, pc});
+      if (world_.tracing) {
+        world_.note(name, "  link " + std::to_string(o.link) + " of " + self + " is pc " + std::to_string(pc));
+      }
       return;
     }
-    case OutputType::LinkClose:
-      if (pcOf(o.link) < 0) return world_.violation(name + " closes a link that it does not have");
-      world_.closePc(pcOf(o.link));
-      links_.erase(o.link);
-      return;
-    case OutputType::SetLocalDescription:
-      world_.setLocal(pcOf(o.link), o.op);
-      return;
-    case OutputType::SetRemoteDescription:
-      world_.setRemote(pcOf(o.link), o.op, {o.sdpType, o.text});
-      return;
-    case OutputType::ReadLocalDescription:
-      world_.readLocal(pcOf(o.link), o.op);
-      return;
-    case OutputType::AddCandidate:
-      world_.addCandidate(pcOf(o.link), o.op, o.candidate);
-      return;
-    case OutputType::RestartIce: {
+    case OutputType::LinkClose: {
       const int pc = pcOf(o.link);
-      if (pc < 0) return world_.violation(name + " restarts a link that it does not have");
-      world_.pcs_[static_cast<std::size_t>(pc)]->restartWanted = true;
-      world_.checkNeeded(pc);
+      if (pc < 0) return world_.illegal(*this, "closes a link that it does not have");
+      if (world_.tracing) world_.note(name, "  closes pc " + std::to_string(pc));
+      std::erase_if(links_, [&](const Link& link) { return link.handle == o.link; });
+      world_.closePc(pc);
       return;
     }
+    case OutputType::SetLocalDescription:
+    case OutputType::SetRemoteDescription:
+    case OutputType::ReadLocalDescription:
+    case OutputType::AddCandidate:
+    case OutputType::RestartIce:
     case OutputType::Rollback:
-      return world_.violation(name + " rolls back by hand where the browser does it by itself");
-    case OutputType::ChannelCreate: {
-      auto end = std::make_unique<World::ChannelEnd>();
-      end->pc = pcOf(o.link);
-      end->handle = o.channel;
-      end->label = o.label;
-      const int index = static_cast<int>(world_.ends_.size());
-      channels_[o.channel] = index;
-      if (end->pc >= 0) world_.pcs_[static_cast<std::size_t>(end->pc)]->channels.push_back(index);
-      world_.ends_.push_back(std::move(end));
+    case OutputType::ChannelCreate:
+      return operate(o);
+    case OutputType::ChannelBind: {
+      const auto it =
+          std::find_if(channels_.begin(), channels_.end(), [&](const auto& c) { return c.first == o.channel; });
+      if (it == channels_.end()) return world_.illegal(*this, "binds a channel that it does not have");
+      carriers_[o.connection] = o.channel;
+      world_.end(it->second).low = o.length;
+      if (world_.tracing) {
+        world_.note(name, "  " + self + " is carried by pc " + std::to_string(world_.end(it->second).pc));
+      }
       return;
     }
     case OutputType::ChannelClose: {
-      const auto it = channels_.find(o.channel);
-      if (it != channels_.end()) world_.closeChannel(it->second, false);
+      const auto it =
+          std::find_if(channels_.begin(), channels_.end(), [&](const auto& c) { return c.first == o.channel; });
+      if (it == channels_.end()) return;
+      const int end = it->second;
+      channels_.erase(it);
+      world_.closeChannel(end);
       return;
     }
     case OutputType::Transmit:
-      pump(o.connection);
-      return;
+      return pump(o.connection);
     case OutputType::Dispose:
       disposed = true;
-      if (endpoint->connectionCount() != 0) world_.violation(name + " disposes with connections left");
+      if (endpoint->connectionCount() != 0) world_.breaks(kStory, name + " disposes with connections left");
       return;
     case OutputType::PeerState:
-      tell("state:" + peerStateName(static_cast<PeerState>(o.state)));
-      return;
+      session = static_cast<PeerState>(o.state);
+      return tell(std::string("state:") + nameOf(session));
     case OutputType::PeerOpened:
-      tell("open:" + o.text);
-      return;
+      return tell("open:" + o.text);
     case OutputType::PeerDisconnected:
-      tell("disconnected");
-      return;
+      return tell("disconnected");
     case OutputType::PeerClosed:
-      tell("close");
-      return;
+      return tell("close");
     case OutputType::PeerError:
-      tell("error:" + std::string(errorName(o.error)));
-      return;
-    case OutputType::ConnectionIncoming:
+      return tell("error:" + std::string(errorName(o.error)));
+    case OutputType::ConnectionIncoming: {
+      if (talks.contains(o.connection)) world_.breaks(kStory, name + " uses handle " + self + " twice");
+      if (const ConnectionHandle twin = find(o.text, o.connectionId); twin != 0 && o.text != name) {
+        world_.breaks(kStory, name + " is offered " + o.connectionId + " of " + o.text + " twice");
+      }
       incoming_.push_back(o.connection);
-      states[o.connection] = ConnectionState::Connecting;
-      ids[o.connection] = o.connectionId;
-      peers[o.connection] = o.text;
+      Talk& talk = talks[o.connection];
+      talk.id = o.connectionId;
+      talk.peer = o.text;
+      talk.kind = o.kind;
+      talk.since = talk.begun = world_.now();
+      talk.tracks = o.kind == ConnectionKind::Media ? 1 : 0;
+      talk.rings = o.kind == ConnectionKind::Media;
       tell("connection:" + o.text);
-      if (o.kind == ConnectionKind::Media && answerCalls) {
-        world_.at(world_.now() + 1, [this, c = o.connection] { feed(input::Answer{c}); });
-      }
-      return;
-    case OutputType::ConnectionState: {
-      const auto it = states.find(o.connection);
-      if (it != states.end() && it->second == ConnectionState::Closed) {
-        world_.violation(name + " revives a closed connection");
-      }
-      states[o.connection] = static_cast<ConnectionState>(o.state);
-      tell("connection-state:" + self + ":" + stateName(states[o.connection]));
+      if (world_.tracing) world_.note(name, "  calls " + talk.id + " " + self);
+      if (talk.rings && onCall) {
+        onCall(o.connection);
+      } else if (talk.rings && answerCalls)
+        world_.at(world_.now() + 1, [this, c = o.connection] { answer(c); });
       return;
     }
+    case OutputType::ConnectionState:
+      if (talks.contains(o.connection) && talks[o.connection].closedTold) {
+        world_.breaks(kStory, name + " speaks of connection " + self + " after its end");
+      }
+      changeState(o.connection, static_cast<ConnectionState>(o.state));
+      return tell("connection-state:" + self + ":" + nameOf(static_cast<ConnectionState>(o.state)) +
+                  (world_.tracing ? " (" + o.text + ")" : ""));
     case OutputType::ConnectionOpened:
-      tell("connection-open:" + self);
-      return;
+      return tell("connection-open:" + self);
     case OutputType::ConnectionError:
-      tell("connection-error:" + self + ":" + std::string(errorName(o.error)));
-      return;
-    case OutputType::ConnectionClosed:
-      states[o.connection] = ConnectionState::Closed;
-      tell("connection-closed:" + self + ":" + o.text);
-      return;
-    case OutputType::Delivered:
-      tell("delivered:" + self + ":" + std::to_string(o.marker));
-      return;
+      talks[o.connection].error = errorName(o.error);
+      if (world_.tracing) world_.note(name, "  " + o.text);
+      return tell("connection-error:" + self + ":" + std::string(errorName(o.error)));
+    case OutputType::ConnectionClosed: {
+      Talk& talk = talks[o.connection];
+      if (std::exchange(talk.closedTold, true)) world_.breaks(kStory, name + " closes connection " + self + " twice");
+      if (o.text.empty()) world_.breaks(kStory, name + " closes connection " + self + " without a reason");
+      talk.reason = o.text;
+      talk.rings = false;
+      changeState(o.connection, ConnectionState::Closed);
+      return tell("connection-closed:" + self + ":" + o.text);
+    }
+    case OutputType::Delivered: {
+      const Talk& talk = talks[o.connection];
+      const Node* other = world_.node(talk.peer);
+      const Talk* there = other == nullptr ? nullptr : other->talk(other->find(name, talk.id));
+      for (const auto& [marker, sent] : talk.marks) {
+        if (marker != o.marker || there == nullptr) continue;
+        for (std::size_t lane = 0; lane < sent.size(); ++lane) {
+          if (there->received[lane] < sent[lane]) {
+            world_.breaks(kMarker, name + " is told that connection " + self + " delivered what has not arrived");
+          }
+        }
+      }
+      return tell("delivered:" + self + ":" + std::to_string(o.marker));
+    }
     case OutputType::Warning:
-      tell("warning:" + std::string(errorName(o.error)));
-      return;
-    case OutputType::ChannelBind:
+      if (world_.tracing) world_.note(name, "  " + o.text);
+      return tell("warning:" + std::string(errorName(o.error)));
+    case OutputType::TransferOffered: {
+      File& file = talks[o.connection].files.emplace_back();
+      file.handle = o.transfer;
+      file.name = o.text;
+      file.stopped = o.transfer % 16 == 0;
+      Input reply = input::make(file.stopped ? InputType::TransferReject : InputType::TransferAccept);
+      reply.connection = o.connection;
+      reply.transfer = o.transfer;
+      return feed(std::move(reply));
+    }
     case OutputType::TransferRead:
-    case OutputType::Room:
-    case OutputType::TransferOffered:
+      return supply(o.connection, o);
     case OutputType::TransferState:
+      return fileState(talks[o.connection], o.connection, o);
+    case OutputType::TransferEnded: {
+      Input done = input::make(InputType::TransferComplete);
+      done.connection = o.connection;
+      done.transfer = o.transfer;
+      return feed(std::move(done));
+    }
+    case OutputType::Room:
     case OutputType::TransferProgress:
-    case OutputType::TransferEnded:
       return;
+  }
+}
+
+/// What concerns one RTCPeerConnection.
+void Node::operate(const Output& o) {
+  const int pc = pcOf(o.link);
+  if (pc < 0) return world_.illegal(*this, "uses link " + std::to_string(o.link) + ", which is closed or never was");
+  switch (o.type) {
+    case OutputType::SetLocalDescription:
+      return world_.setLocal(pc, o.op);
+    case OutputType::SetRemoteDescription:
+      return world_.setRemote(pc, o.op, o.sdpType, o.text);
+    case OutputType::ReadLocalDescription:
+      return world_.readLocal(pc, o.op);
+    case OutputType::AddCandidate:
+      return world_.addCandidate(pc, o.op, o.candidate);
+    case OutputType::RestartIce:
+      return world_.restartIce(pc);
+    case OutputType::Rollback:
+      return world_.rollback(pc, o.op);
+    default:
+      return world_.createChannel(pc, o.channel, o.length);
+  }
+}
+
+void Node::supply(ConnectionHandle connection, const Output& output) {
+  for (File& file : talks[connection].files) {
+    if (!file.mine || file.handle != output.transfer) continue;
+    Framing* framing = endpoint->framing(connection);
+    const std::uint64_t length = file.bytes >= file.size ? 0 : std::min(output.length, file.size - file.bytes);
+    if (framing != nullptr && length > 0) {
+      const Ticket ticket = framing->transferPut(file.handle, length);
+      if (ticket != 0) {
+        std::string bytes(length, static_cast<char>('a' + file.bytes % 26));
+        file.sum = mix(file.sum, bytes.data(), bytes.size());
+        file.bytes += length;
+        queued_[{connection, ticket}] = std::move(bytes);
+      }
+    }
+    if (length < output.length || length == 0) {
+      Input ended = input::make(InputType::TransferEnd);
+      ended.connection = connection;
+      ended.transfer = file.handle;
+      feed(std::move(ended));
+    }
+    return pump(connection);
+  }
+}
+
+void Node::fileState(Talk& talk, ConnectionHandle connection, const Output& output) {
+  const auto state = static_cast<TransferState>(output.state);
+  if (world_.tracing) {
+    world_.note(name, "file " + std::to_string(output.transfer) + " of " + std::to_string(connection) + ": state " +
+                          std::to_string(output.state) + " " + output.text);
+  }
+  for (File& file : talk.files) {
+    if (file.handle != output.transfer) continue;
+    file.state = state;
+    if (state != TransferState::Done || !file.mine) return;
+    const Node* other = world_.node(talk.peer);
+    const Talk* there = other == nullptr ? nullptr : other->talk(other->find(name, talk.id));
+    if (there == nullptr) return;
+    for (const File& theirs : there->files) {
+      if (theirs.mine || theirs.name != file.name) continue;
+      if (theirs.bytes != file.size || theirs.sum != file.sum) {
+        world_.breaks(kOnce, name + "'s file " + file.name + " is done, and other bytes arrived");
+      }
+    }
+    return;
   }
 }
 
 void Node::pump(ConnectionHandle connection) {
+  const auto carrier = carriers_.find(connection);
+  if (carrier == carriers_.end()) return;
+  const auto at =
+      std::find_if(channels_.begin(), channels_.end(), [&](const auto& c) { return c.first == carrier->second; });
+  if (at == channels_.end()) return;
+  const int index = at->second;
   while (alive && !disposed) {
+    if (!world_.end(index).open || world_.end(index).closed || world_.pc(world_.end(index).pc).closed) return;
     ChannelHandle channel = 0;
-    // The model's channel takes what it is given; the browser's buffer is modelled by what waits in it.
-    std::uint64_t buffered = 0;
-    if (const auto it = channels_.find(channel); it != channels_.end()) {
-      buffered = world_.ends_[static_cast<std::size_t>(it->second)]->buffered;
-    }
-    const Action action = endpoint->pump(connection, buffered, world_.now(), channel);
+    const Action action = endpoint->pump(connection, world_.buffered(world_.end(index)), world_.now(), channel);
     if (action.kind == ActionKind::Wait) return;
     if (action.kind == ActionKind::Fill) {
       const auto it = queued_.find({connection, action.ticket});
       if (it == queued_.end() || action.offset + action.length > it->second.size()) {
-        world_.violation(name + " is asked for bytes that it does not have");
-        return;
+        return world_.illegal(*this, "is asked for bytes that it does not have");
       }
       std::memcpy(action.data, it->second.data() + action.offset, action.length);
+      if (action.offset + action.length == it->second.size()) queued_.erase(it);
       continue;
     }
-    const auto it = channels_.find(channel);
-    if (it == channels_.end()) return world_.violation(name + " sends on a channel that it does not have");
-    const World::ChannelEnd& end = *world_.ends_[static_cast<std::size_t>(it->second)];
-    if (!end.open || end.closed) {
+    if (channel != carrier->second) return world_.illegal(*this, "sends on a channel that carries something else");
+    if (world_.buffered(world_.end(index)) + action.length > browser.bufferBytes) {
       endpoint->framing(connection)->unsend();
       return;
     }
-    world_.sendFrame(it->second, std::vector<std::byte>(action.data, action.data + action.length));
+    world_.give(index, World::Flight::What::Frame,
+                std::string(reinterpret_cast<const char*>(action.data), action.length));
   }
 }
 
-void Node::frameArrived(ChannelHandle channel, const std::vector<std::byte>& frame) {
-  if (!alive || disposed) return;
-  endpoint->receive(channel, frame, world_.now());
+void Node::frameArrived(ChannelHandle channel, std::string&& frame) {
+  Pending pending;
+  pending.isFrame = true;
+  pending.channel = channel;
+  pending.frame = std::move(frame);
+  take(std::move(pending));
+}
+
+void Node::channelHasRoom(ChannelHandle channel) {
+  Pending pending;
+  pending.isFrame = true;
+  pending.channel = channel;
+  take(std::move(pending));
+}
+
+void Node::receive(ChannelHandle channel, const std::string& frame) {
+  // A channel whose RTCPeerConnection closed while this waited has no listener any more.
+  if (std::none_of(channels_.begin(), channels_.end(), [&](const auto& c) { return c.first == channel; })) return;
+  endpoint->receive(channel, std::as_bytes(std::span(frame)), world_.now());
+  struct Arrived {
+    ConnectionHandle connection;
+    std::uint64_t bytes;
+    TransferHandle transfer;
+  };
+  std::vector<Arrived> consumed;
   while (const std::optional<ConnectionDelivery> piece = endpoint->delivery()) {
     const Delivery& d = piece->delivery;
-    std::string& text = partial_[piece->connection];
-    if (d.first) text.clear();
-    text.append(reinterpret_cast<const char*>(frame.data()) + d.frameOffset, d.length);
-    if (d.last) received[piece->connection].push_back(text);
+    const char* bytes = frame.data() + d.frameOffset;
+    Talk& talk = talks[piece->connection];
+    if (d.transfer != 0) {
+      for (File& file : talk.files) {
+        if (file.handle != d.transfer) continue;
+        file.bytes += d.length;
+        file.sum = mix(file.sum, bytes, d.length);
+      }
+      consumed.push_back({piece->connection, d.length, d.transfer});
+      continue;
+    }
+    if (talk.state == ConnectionState::Closed && talk.closedTold && !talk.wantsClose) {
+      world_.breaks(kStory,
+                    name + " gets a message of connection " + std::to_string(piece->connection) + " after its end");
+    }
+    const auto lane = static_cast<std::size_t>(d.lane);
+    if (d.first && d.last) {
+      received[piece->connection].emplace_back(bytes, d.length);
+      ++talk.received[lane];
+      continue;
+    }
+    std::string& text = partial_[{piece->connection, static_cast<int>(lane)}];
+    if (d.first) {
+      text.clear();
+      text.reserve(d.total);
+    }
+    text.append(bytes, d.length);
+    if (d.last) {
+      received[piece->connection].push_back(std::move(text));
+      text.clear();
+      ++talk.received[lane];
+    }
   }
-  drain();
+  for (const Arrived& one : consumed) {
+    Input in = input::make(InputType::TransferConsumed);
+    in.connection = one.connection;
+    in.transfer = one.transfer;
+    in.length = one.bytes;
+    feed(std::move(in));
+  }
 }
 
-// -- World: clock --------------------------------------------------------------------------------------
+// -- World ---------------------------------------------------------------------------------------------
 
-World::World(Settings given) : settings(std::move(given)), random_(settings.seed) {}
+World::World(Settings given) : settings(std::move(given)), random(settings.seed) {}
 
 Node& World::add(const std::string& name) { return add(name, settings.config); }
 
 Node& World::add(const std::string& name, const Config& config) {
   Config own = config;
-  own.seed = random_();
+  own.seed = random.next();
   nodes_.push_back(std::make_unique<Node>(*this, name, own, settings.framing));
+  nodes_.back()->index = static_cast<int>(nodes_.size()) - 1;
   return *nodes_.back();
 }
 
-void World::at(Millis when, std::function<void()> run) { events_.emplace(std::pair(when, ++order_), std::move(run)); }
-
-void World::run(Millis until) {
-  while (!events_.empty() && events_.begin()->first.first <= until) {
-    auto node = events_.extract(events_.begin());
-    now_ = std::max(now_, node.key().first);
-    node.mapped()();
-  }
-  now_ = std::max(now_, until);
-}
-
 bool World::runUntil(const std::function<bool()>& done, Millis limit) {
-  const Millis until = now_ + limit;
+  const Millis until = now() + limit;
   while (!done()) {
-    if (events_.empty() || events_.begin()->first.first > until) return done();
-    auto node = events_.extract(events_.begin());
-    now_ = std::max(now_, node.key().first);
-    node.mapped()();
+    if (!clock_.step(until)) return done();
   }
   return true;
 }
 
-void World::violation(const std::string& what) {
-  note("VIOLATION " + what);
-  violations_.push_back(what);
-}
-
-void World::note(const std::string& line) {
-  if (tracing) trace_.push_back(std::to_string(now_) + " " + line);
-}
-
-// -- World: the server ---------------------------------------------------------------------------------
-
-void World::clientConnects(Node& node, const std::string& id, const std::string& token, std::uint32_t transport) {
-  at(now_ + settings.signalLatency, [this, &node, id, token, transport] {
-    if (!serverUp_) {
-      node.feed(input::SignalingClosed{transport, "connection refused"});
-      return;
-    }
-    if (node.transport_ != transport) return;
-    node.feed(input::SignalingOpened{transport});
-    const auto known = clients_.find(id);
-    if (known != clients_.end() && known->second.token != token) {
-      node.feed(input::SignalingMessage{transport, R"({"type":"ID-TAKEN","payload":{"msg":"ID is taken"}})"});
-      return;
-    }
-    // PeerServer swaps the socket of a known id and token without saying OPEN.
-    const bool silent = known != clients_.end();
-    clients_[id] = Client{&node, token, transport};
-    if (silent) return;
-    serverSends(id, R"({"type":"OPEN"})");
-    for (Held& held : held_[id]) serverSends(id, held.text);
-    held_.erase(id);
-  });
-}
-
-void World::clientLeaves(Node& node, std::uint32_t transport) {
-  std::erase_if(clients_,
-                [&](const auto& entry) { return entry.second.node == &node && entry.second.transport == transport; });
-}
-
-void World::clientSays(Node& node, std::uint32_t transport, const std::string& text) {
-  std::uniform_int_distribution<Millis> jitter(0, std::max<Millis>(settings.signalJitter, 0));
-  const std::string from = node.name;
-  note(from + " says " + text.substr(0, 60));
-  at(now_ + settings.signalLatency + jitter(random_), [this, from, transport, text] {
-    if (!serverUp_) return;
-    const auto client = clients_.find(from);
-    if (client == clients_.end() || client->second.transport != transport) return;
-    if (serverFilter && !serverFilter(from, text)) return;
-    json message = json::parse(text);
-    if (message["type"] == "HEARTBEAT") return;
-    message["src"] = from;
-    const std::string dst = message.value("dst", "");
-    const std::string relayed = message.dump();
-    const auto there = clients_.find(dst);
-    if (there != clients_.end() && there->second.node != nullptr) {
-      serverSends(dst, relayed);
-      return;
-    }
-    if (message["type"] == "LEAVE" || message["type"] == "EXPIRE") return;
-    std::deque<Held>& queue = held_[dst];
-    queue.push_back({relayed, from, now_ + settings.expireTimeout});
-    at(now_ + settings.expireTimeout, [this, dst, from] {
-      const auto it = held_.find(dst);
-      if (it == held_.end()) return;
-      const std::size_t before = it->second.size();
-      std::erase_if(it->second, [&](const Held& held) { return held.from == from && held.expires <= now_; });
-      if (it->second.size() != before) serverSends(from, json{{"type", "EXPIRE"}, {"src", dst}, {"dst", from}}.dump());
-    });
-  });
-}
-
-void World::serverSends(const std::string& id, const std::string& text) {
-  const auto it = clients_.find(id);
-  if (it == clients_.end() || it->second.node == nullptr) return;
-  Node* node = it->second.node;
-  const std::uint32_t transport = it->second.transport;
-  at(now_ + settings.signalLatency, [this, node, transport, text] {
-    if (serverUp_) node->feed(input::SignalingMessage{transport, text});
-  });
-}
-
-void World::serverDown() {
-  serverUp_ = false;
-  held_.clear();
-  const auto gone = std::exchange(clients_, {});
-  for (const auto& [id, client] : gone) {
-    if (client.node == nullptr) continue;
-    at(now_, [node = client.node, transport = client.transport] {
-      node->feed(input::SignalingClosed{transport, "the server went away"});
-    });
+Node* World::node(const std::string& name) const {
+  for (const std::unique_ptr<Node>& one : nodes_) {
+    if (one->name == name) return one.get();
   }
+  return nullptr;
 }
 
-// -- World: the browsers -------------------------------------------------------------------------------
-
-std::string World::sdpOf(int index, SdpType type) const {
-  const Pc& pc = *pcs_[static_cast<std::size_t>(index)];
-  std::string sdp = "v=0\r\ns=" + std::to_string(index) + "\r\na=ice-ufrag:u" + std::to_string(index) + "g" +
-                    std::to_string(pc.generation) + "\r\ng=" + std::to_string(pc.generation) + "\r\n";
-  if (type == SdpType::Answer) sdp += "re=" + std::to_string(pc.remotePc) + "\r\n";
-  for (const std::string& candidate : pc.localCandidates) sdp += "a=" + candidate + "\r\n";
-  return sdp;
+void World::breaks(const std::string& promise, const std::string& detail) {
+  if (tracing) note("", "BROKEN " + promise + ": " + detail);
+  broken_.push_back({promise, detail});
 }
 
-void World::chain(int index, std::function<void()> operation) {
-  Pc& pc = *pcs_[static_cast<std::size_t>(index)];
-  pc.chain.push_back(std::move(operation));
-  runChain(index);
+std::vector<std::string> World::violations() const {
+  std::vector<std::string> lines;
+  lines.reserve(broken_.size());
+  for (const Broken& one : broken_) lines.push_back(one.promise + ": " + one.detail);
+  return lines;
 }
 
-void World::runChain(int index) {
-  Pc& pc = *pcs_[static_cast<std::size_t>(index)];
-  if (pc.chainBusy || pc.chain.empty()) return;
-  pc.chainBusy = true;
-  at(now_ + settings.operation, [this, index] {
-    Pc& then = *pcs_[static_cast<std::size_t>(index)];
-    if (then.closed) return;  // promises of a closed RTCPeerConnection never settle
-    std::function<void()> operation = std::move(then.chain.front());
-    then.chain.pop_front();
-    operation();
-    finishOperation(index);
-  });
-}
+void World::illegal(const Node& node, const std::string& what) { breaks(kLegal, node.name + ": " + what); }
 
-void World::finishOperation(int index) {
-  Pc& pc = *pcs_[static_cast<std::size_t>(index)];
-  if (pc.closed) return;
-  pc.chainBusy = false;
-  runChain(index);
-  if (!pc.chainBusy && pc.needed) at(now_, [this, index] { checkNeeded(index); });
-}
-
-void World::setLocal(int index, Op op) {
-  if (index < 0) return violation("setLocalDescription on a link that is not there");
-  chain(index, [this, index, op] {
-    Pc& pc = *pcs_[static_cast<std::size_t>(index)];
-    const bool answer = pc.signaling == Signaling::HaveRemoteOffer;
-    if (pc.signaling == Signaling::HaveLocalOffer) violation("setLocalDescription in have-local-offer");
-    if (pc.restartWanted || pc.generation == 0) {
-      ++pc.generation;
-      pc.restartWanted = false;
-      pc.localCandidates.clear();
-    }
-    if (answer && pc.remoteGeneration > 1 && pc.agreedGeneration == pc.generation) {
-      // An ICE restart of the other side renews both ends' credentials.
-      ++pc.generation;
-      pc.localCandidates.clear();
-    }
-    pc.mediaOffered = pc.media;
-    pc.signaling = answer ? Signaling::Stable : Signaling::HaveLocalOffer;
-    pc.local =
-        Description{answer ? SdpType::Answer : SdpType::Offer, sdpOf(index, answer ? SdpType::Answer : SdpType::Offer)};
-    if (answer) {
-      pc.agreedGeneration = pc.generation;
-      pc.mediaAgreed = pc.media;
-    }
-    note(pc.node->name + " local " + (answer ? "answer" : "offer") + " of pc " + std::to_string(index));
-    pc.node->feed(input::OpDone{op, pc.local});
-    if (pc.localCandidates.empty()) gather(index);
-    if (answer) checkPath(index);
-  });
-}
-
-void World::setRemote(int index, Op op, const Description& description) {
-  if (index < 0) return violation("setRemoteDescription on a link that is not there");
-  chain(index, [this, index, op, description] {
-    Pc& pc = *pcs_[static_cast<std::size_t>(index)];
-    if (description.type == SdpType::Answer && pc.signaling != Signaling::HaveLocalOffer) {
-      violation("setRemoteDescription(answer) outside have-local-offer");
-      pc.node->feed(input::OpFailed{op, "InvalidStateError", "wrong state"});
-      return;
-    }
-    if (description.type == SdpType::Offer && pc.signaling == Signaling::HaveLocalOffer) {
-      pc.signaling = Signaling::Stable;  // implicit rollback
-      pc.needed = true;
-      if (pc.generation > std::max(pc.agreedGeneration, 0) && pc.agreedGeneration > 0) {
-        pc.restartWanted = true;
-        pc.generation = pc.agreedGeneration;
-      }
-    }
-    pc.remote = description.sdp;
-    pc.remotePc = std::stoi(field(description.sdp, "s=").value_or("-1"));
-    pc.remoteGeneration = std::stoi(field(description.sdp, "g=").value_or("-1"));
-    pc.remoteCandidate = description.sdp.find("a=candidate") != std::string::npos;
-    if (description.type == SdpType::Offer) {
-      pc.signaling = Signaling::HaveRemoteOffer;
-    } else {
-      if (field(description.sdp, "re=") != std::to_string(index))
-        violation("an answer to somebody else's offer was applied");
-      pc.signaling = Signaling::Stable;
-      pc.agreedGeneration = pc.generation;
-      pc.mediaAgreed = pc.mediaOffered;
-    }
-    note(pc.node->name + " remote " + (description.type == SdpType::Offer ? "offer" : "answer") + " at pc " +
-         std::to_string(index));
-    pc.node->feed(input::OpDone{op, std::nullopt});
-    if (pc.signaling == Signaling::Stable) {
-      checkPath(index);
-      at(now_, [this, index] { checkNeeded(index); });
-    }
-  });
-}
-
-void World::readLocal(int index, Op op) {
-  if (index < 0) return violation("localDescription of a link that is not there");
-  at(now_, [this, index, op] {
-    Pc& pc = *pcs_[static_cast<std::size_t>(index)];
-    if (pc.closed || !pc.local) return;
-    pc.local->sdp = sdpOf(index, pc.local->type);
-    pc.node->feed(input::OpDone{op, pc.local});
-  });
-}
-
-void World::addCandidate(int index, Op op, const CandidateInit& candidate) {
-  if (index < 0) return violation("addIceCandidate on a link that is not there");
-  chain(index, [this, index, op, candidate] {
-    Pc& pc = *pcs_[static_cast<std::size_t>(index)];
-    if (!pc.remote) {
-      violation("addIceCandidate without a remote description");
-      pc.node->feed(input::OpFailed{op, "InvalidStateError", "no remote description"});
-      return;
-    }
-    if (candidate.hasUfrag &&
-        pc.remote->find("a=ice-ufrag:" + candidate.usernameFragment + "\r") == std::string::npos) {
-      violation("addIceCandidate with an unknown ufrag");
-      pc.node->feed(input::OpFailed{op, "OperationError", "unknown ufrag"});
-      return;
-    }
-    if (!candidate.candidate.empty()) pc.remoteCandidate = true;
-    pc.node->feed(input::OpDone{op, std::nullopt});
-    checkPath(index);
-  });
-}
-
-void World::gather(int index) {
-  const int generation = pcs_[static_cast<std::size_t>(index)]->generation;
-  std::uniform_int_distribution<Millis> pause(1, 30);
-  Millis when = now_;
-  for (int i = 0; i < 3; ++i) {
-    when += pause(random_);
-    at(when, [this, index, generation, i] {
-      Pc& pc = *pcs_[static_cast<std::size_t>(index)];
-      if (pc.closed || pc.generation != generation) return;
-      const std::string line =
-          "candidate:" + std::to_string(i) + " 1 udp 1 10.0.0." + std::to_string(index) + " 9 typ host";
-      pc.localCandidates.push_back(line);
-      CandidateInit candidate;
-      candidate.candidate = line;
-      candidate.hasMid = true;
-      candidate.sdpMid = "0";
-      candidate.hasLineIndex = true;
-      candidate.hasUfrag = true;
-      candidate.usernameFragment = "u" + std::to_string(index) + "g" + std::to_string(generation);
-      pc.node->feed(input::LocalCandidate{pc.link, candidate});
-      if (i == 2) pc.node->feed(input::GatheringComplete{pc.link});
-    });
-  }
-}
-
-void World::checkNeeded(int index) {
-  Pc& pc = *pcs_[static_cast<std::size_t>(index)];
-  if (pc.closed) return;
-  const bool wanted = pc.restartWanted || pc.media != pc.mediaAgreed;
-  if (!wanted) {
-    pc.needed = false;
-    return;
-  }
-  pc.needed = true;
-  // webrtc-pc §4.7.3: not while the chain is busy, not outside stable; then it is looked at again.
-  if (pc.chainBusy || !pc.chain.empty() || pc.signaling != Signaling::Stable) return;
-  at(now_, [this, index] {
-    Pc& then = *pcs_[static_cast<std::size_t>(index)];
-    if (then.closed || then.chainBusy || !then.chain.empty() || then.signaling != Signaling::Stable || !then.needed)
-      return;
-    then.needed = false;
-    then.node->feed(input::NegotiationNeeded{then.link});
-  });
-}
-
-bool World::matched(int a, int b) const {
-  if (a < 0 || b < 0) return false;
-  const Pc& left = *pcs_[static_cast<std::size_t>(a)];
-  const Pc& right = *pcs_[static_cast<std::size_t>(b)];
-  return !left.closed && !right.closed && left.remotePc == b && right.remotePc == a &&
-         left.remoteGeneration == right.generation && right.remoteGeneration == left.generation &&
-         (left.remoteCandidate || right.remoteCandidate);
-}
-
-void World::checkPath(int index) {
-  const int other = pcs_[static_cast<std::size_t>(index)]->remotePc;
-  if (!pathUp_ || !matched(index, other)) return;
-  at(now_ + 2 * settings.linkLatency, [this, index, other] {
-    if (!pathUp_ || !matched(index, other)) return;
-    Pc& pc = *pcs_[static_cast<std::size_t>(index)];
-    Pc& remote = *pcs_[static_cast<std::size_t>(other)];
-    const bool first = !pc.announced;
-    setState(index, LinkState::Connected);
-    setState(other, LinkState::Connected);
-    if (first) {
-      pc.announced = remote.announced = true;
-      openChannels(index, other);
-      openChannels(other, index);
-    }
-    for (const int side : {index, other}) {
-      for (const int channel : std::vector<int>(pcs_[static_cast<std::size_t>(side)]->channels)) {
-        std::deque<std::vector<std::byte>> stuck = std::exchange(ends_[static_cast<std::size_t>(channel)]->stuck, {});
-        for (std::vector<std::byte>& frame : stuck) sendFrame(channel, std::move(frame));
-      }
-    }
-  });
-}
-
-void World::openChannels(int offerer, int answerer) {
-  Pc& from = *pcs_[static_cast<std::size_t>(offerer)];
-  Pc& to = *pcs_[static_cast<std::size_t>(answerer)];
-  for (const int index : std::vector<int>(from.channels)) {
-    ChannelEnd& end = *ends_[static_cast<std::size_t>(index)];
-    if (end.other >= 0 || end.closed) continue;
-    auto arrived = std::make_unique<ChannelEnd>();
-    arrived->pc = answerer;
-    arrived->handle = to.node->nextArrived_;
-    to.node->nextArrived_ += 2;
-    arrived->label = end.label;
-    arrived->other = index;
-    arrived->open = true;
-    const int other = static_cast<int>(ends_.size());
-    end.other = other;
-    end.open = true;
-    to.channels.push_back(other);
-    to.node->channels_[arrived->handle] = other;
-    const ChannelHandle handle = arrived->handle;
-    ends_.push_back(std::move(arrived));
-    from.node->feed(input::ChannelOpened{end.handle, 262'144});
-    to.node->feed(input::ChannelArrived{to.link, handle});
-    to.node->feed(input::ChannelOpened{handle, 262'144});
-  }
-}
-
-void World::sendFrame(int index, std::vector<std::byte> frame) {
-  ChannelEnd& end = *ends_[static_cast<std::size_t>(index)];
-  if (!pathUp_ || !end.stuck.empty()) {
-    end.stuck.push_back(std::move(frame));
-    return;
-  }
-  at(now_ + settings.linkLatency, [this, other = end.other, frame = std::move(frame)] {
-    if (other < 0) return;
-    ChannelEnd& there = *ends_[static_cast<std::size_t>(other)];
-    Pc& pc = *pcs_[static_cast<std::size_t>(there.pc)];
-    if (there.closed || pc.closed) return;
-    pc.node->frameArrived(there.handle, frame);
-  });
-}
-
-void World::closeChannel(int index, bool tellSelf) {
-  ChannelEnd& end = *ends_[static_cast<std::size_t>(index)];
-  if (end.closed) return;
-  end.closed = true;
-  if (tellSelf) pcs_[static_cast<std::size_t>(end.pc)]->node->feed(input::ChannelClosed{end.handle});
-  const int other = end.other;
-  if (other < 0) return;
-  at(now_ + settings.linkLatency, [this, other] {
-    ChannelEnd& there = *ends_[static_cast<std::size_t>(other)];
-    if (there.closed || pcs_[static_cast<std::size_t>(there.pc)]->closed || !pathUp_) return;
-    there.closed = true;
-    pcs_[static_cast<std::size_t>(there.pc)]->node->feed(input::ChannelClosed{there.handle});
-  });
-}
-
-void World::closePc(int index) {
-  Pc& pc = *pcs_[static_cast<std::size_t>(index)];
-  if (pc.closed) return violation("a link was closed twice");
-  pc.closed = true;
-  pc.chain.clear();
-  for (const int channel : std::vector<int>(pc.channels)) closeChannel(channel, false);
-  // Its other end hears no more consent (RFC 7675): disconnected after 5 s, failed after 15 s.
-  const int other = pc.remotePc;
-  if (other < 0) return;
-  at(now_ + 5'000, [this, other] {
-    if (pcs_[static_cast<std::size_t>(other)]->state == LinkState::Connected) setState(other, LinkState::Disconnected);
-  });
-  at(now_ + 15'000, [this, other] {
-    if (pcs_[static_cast<std::size_t>(other)]->state == LinkState::Disconnected) setState(other, LinkState::Failed);
-  });
-}
-
-void World::setState(int index, LinkState state) {
-  Pc& pc = *pcs_[static_cast<std::size_t>(index)];
-  if (pc.closed || pc.state == state) return;
-  pc.state = state;
-  pc.node->feed(input::LinkStateChanged{pc.link, state});
-}
-
-void World::setPath(bool up) {
-  if (pathUp_ == up) return;
-  pathUp_ = up;
-  const std::uint64_t generation = ++pathGeneration_;
-  for (std::size_t i = 0; i < pcs_.size(); ++i) {
-    const int index = static_cast<int>(i);
-    if (up) {
-      checkPath(index);
-      continue;
-    }
-    // As measured in Chromium: disconnected after 5 s of silence, failed after 15 s.
-    at(now_ + 5'000, [this, index, generation] {
-      if (generation == pathGeneration_ && pcs_[static_cast<std::size_t>(index)]->state == LinkState::Connected) {
-        setState(index, LinkState::Disconnected);
-      }
-    });
-    at(now_ + 15'000, [this, index, generation] {
-      if (generation == pathGeneration_ && pcs_[static_cast<std::size_t>(index)]->state == LinkState::Disconnected) {
-        setState(index, LinkState::Failed);
-      }
-    });
-  }
+void World::note(const std::string& who, const std::string& what) {
+  if (!tracing) return;
+  std::string time = std::to_string(now() / 1'000) + "." + std::to_string(now() % 1'000 + 1'000).substr(1);
+  time.insert(0, time.size() < 9 ? 9 - time.size() : 0, ' ');
+  std::string name = who;
+  name.resize(std::max<std::size_t>(name.size(), 6), ' ');
+  trace_.push_back(time + "  " + name + " " + what);
 }
 
 }  // namespace peerbridge::sim
