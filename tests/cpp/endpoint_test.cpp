@@ -157,6 +157,25 @@ TEST_F(Pair, AnOutageBeyondTheBudgetClosesTheConnectionWithAReason) {
   EXPECT_EQ(ada.endpoint->connectionCount(), 0U);
 }
 
+TEST_F(Pair, AFileThatTheOtherSideNeverHeardOfFailsWhenItCloses) {
+  world.pathDown();
+  ada.offerFile(connection, 10);
+  bob.close(bob.incoming());
+  world.runFor(1'000);
+  world.pathUp();
+  ASSERT_TRUE(world.runUntil([&] { return isClosed(ada, connection); }, 10'000));
+  ASSERT_EQ(ada.talk(connection)->files.size(), 1U);
+  EXPECT_EQ(ada.talk(connection)->files[0].state, TransferState::Failed);
+}
+
+TEST_F(Pair, AFileThatIsOfferedToASideThatIsClosingFailsThere) {
+  ada.close(connection);
+  bob.offerFile(bob.incoming(), 10);
+  ASSERT_TRUE(world.runUntil([&] { return ada.talk(connection)->closedTold; }, 10'000));
+  for (const File& file : ada.talk(connection)->files) EXPECT_EQ(file.state, TransferState::Failed);
+  EXPECT_EQ(bob.talk(bob.incoming())->files[0].state, TransferState::Failed);
+}
+
 TEST_F(Pair, BytesThatTheProtocolForbidsCloseThatConnectionAlone) {
   const ConnectionHandle second = ada.connect("bob");
   ASSERT_TRUE(

@@ -403,6 +403,23 @@ TEST_F(Recorder, AnOfferThatWasWithdrawnAndComesLateIsKnownForWhatItIs) {
   EXPECT_EQ(take(), Lines{}) << "who answered our offer 1 had withdrawn its own before";
 }
 
+TEST_F(Recorder, AnOfferThatIsOvertakenWhileItWaitsForTheBrowserIsDropped) {
+  Negotiation us(false, config);
+  us.setNative(true, *this);
+  offer(us, 0);
+  us.remoteAnswer({SdpType::Answer, sdp("them")}, true, 1, *this, 1);
+  // Withdrawn by the other side before it answered; a slow transport brings it only now.
+  us.remoteOffer({SdpType::Offer, sdp("late")}, 1, 0, *this, 1);
+  (void)take();
+  done(us, 2);
+  EXPECT_EQ(take(), Lines{"negotiated"});
+  us.remoteOffer({SdpType::Offer, sdp("newer")}, 3, 1, *this, 3);
+  us.remoteOffer({SdpType::Offer, sdp("older")}, 2, 1, *this, 3);
+  (void)take();
+  done(us, 4);
+  EXPECT_EQ(take(), Lines{"local"}) << "the answer to the newer one";
+}
+
 TEST_F(Recorder, OneOperationIsUnderWayAtATime) {
   Negotiation us(true, config);
   us.setNative(true, *this);

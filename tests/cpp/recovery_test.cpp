@@ -93,6 +93,23 @@ TEST_F(Recovery, AFreshRTCPeerConnectionThatWinsLeavesNothingBehind) {
   EXPECT_EQ(bob.endpoint->connectionCount(), 0U);
 }
 
+TEST_F(Recovery, ACallWhoseChannelClosedGetsANewOneAndNotOnlyItsPath) {
+  const ConnectionHandle call = ada.connect("bob", ConnectionKind::Media);
+  ASSERT_TRUE(world.runUntil([&] { return bob.incomingCount() == 2 && ada.liveChannels() == 2; }));
+  world.runFor(1'000);
+  ada.browser = bob.browser = Browser::firefox();
+  world.pathDown();
+  world.serverDown();
+  world.runFor(32'000);
+  ASSERT_TRUE(ada.send(call, "through another channel"));
+  world.serverUp();
+  world.pathUp();
+  ASSERT_TRUE(world.runUntil([&] { return bob.received[bob.incoming(1)].size() == 1; }, 20'000));
+  world.runFor(10'000);
+  EXPECT_EQ(ada.liveChannels(), 2U);
+  EXPECT_EQ(ada.liveLinks(), 2U);
+}
+
 TEST_F(Recovery, ClosingWhileRecoveringTellsTheOtherSideThroughTheServer) {
   world.pathDown();
   world.runFor(5'000);

@@ -80,6 +80,11 @@ void Connection::abortFraming(const char* reason, Millis now) {
 /// Before: the phase is Closed. Gives back everything and says the last word.
 void Connection::finish(const char* reason) {
   negotiationDeadline_ = restartAt_ = budgetUntil_ = lingerUntil_ = raceAt_ = pulseAt_ = kNever;
+  if (framing_) {
+    // A file that was offered while this side was closing has no end yet.
+    framing_->abort(reason);
+    report(now_);
+  }
   ringing_.reset();
   early_.reset();
   strays_.clear();
@@ -273,7 +278,8 @@ void Connection::remoteMessage(SignalMessage& message, Millis now) {
         if (identity_.outgoing || !isNative() || number <= newest_ || phase_ == Phase::Closing) return;
         retire(fresh_);
         fresh_ = makeLink(number, false, now);
-        fresh_->givenUpAt = now + config_.negotiationTimeout;
+        // While frames come, the offer is likely to be a late one, whose racer is gone.
+        fresh_->givenUpAt = now + (phase_ == Phase::Recovering ? config_.negotiationTimeout : kRacerLinger);
         link = fresh_.get();
       } else if (phase_ == Phase::Recovering) {
         // The other side restarts ICE: no need to do the same.
@@ -524,10 +530,10 @@ void Connection::linkStateChanged(LinkHandle handle, LinkState state, Millis now
 void Connection::pathChanged(LinkHandle handle, Millis now) {
   now_ = now;
   if (!current_ || current_->handle != handle || phase_ != Phase::Recovering) return;
-  if (!framing_ || !framing_->attached()) {
+  if (!isNative()) {
     pathUp("the path is back", now);
   } else {
-    // ICE is back; whether SCTP is shows a frame.
+    // ICE is back; whether SCTP is shows a frame, and a channel that closed needs another RTCPeerConnection.
     raceAt_ = std::min(raceAt_, now + config_.raceGrace);
   }
 }

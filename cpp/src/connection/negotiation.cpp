@@ -56,7 +56,8 @@ void Negotiation::remoteOffer(Description&& offer, std::uint32_t negotiation, st
     return;
   }
   // Only the newest offer of the other side counts: it describes everything the older one did.
-  pendingOffer_ = {std::move(offer), negotiation, true, true};
+  if (native_ && pendingOffer_.waits && negotiation < pendingOffer_.negotiation) return;
+  pendingOffer_ = {std::move(offer), negotiation, true, true, seen};
   step(sink, now);
 }
 
@@ -81,6 +82,10 @@ void Negotiation::step(Sink& sink, Millis now) {
       return;
     }
     if (std::exchange(pendingOffer_.waits, false)) {
+      // While it waited for the browser it may have been overtaken, by a newer one or by an answer to ours.
+      const bool late = native_ && (pendingOffer_.seen < answeredNegotiation_ ||
+                                    (pendingOffer_.negotiation <= remoteNegotiation_ && !planted(Bug::DoubleAnswer)));
+      if (late) continue;
       const bool polite = (polite_ && !planted(Bug::NoRollback)) || planted(Bug::BothPolite);
       if (signaling_ == Signaling::HaveLocalOffer && !polite) {
         // Glare: the impolite side goes on with its own offer, and the candidates of the other must not reach the

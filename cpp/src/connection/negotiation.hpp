@@ -104,7 +104,8 @@ class Negotiation {
     Description description;
     std::uint32_t negotiation = 0;
     bool counted = false;
-    bool waits = false;  ///< for its turn
+    bool waits = false;      ///< for its turn
+    std::uint32_t seen = 0;  ///< of an offer
   };
 
   void step(Sink& sink, Millis now);

@@ -448,7 +448,11 @@ struct Framing::State {
       return event;
     }
     if (sender.takeRoom()) return event;
-    if (peerDone() && !std::exchange(peerClosingTold, true)) {
+    if (peerDone() && !peerClosingTold) {
+      // The other side ended the transfers that it knew of; an offer that had not reached it is left.
+      transfers.abort("the connection was closed");
+      if (std::optional<FramingEvent> transfer = transfers.poll()) return transfer;
+      peerClosingTold = true;
       event.kind = FramingEvent::Kind::PeerClosing;
       event.text = peerReason;
       return event;
