@@ -40,7 +40,7 @@ export class RawLane extends Lane {
 
   /** Resolves when the server said OPEN. */
   register() {
-    return new Promise((resolve, reject) => {
+    return this.registered = new Promise((resolve, reject) => {
       const socket = this.#socket = new WebSocket(this.#url)
       socket.onmessage = ({ data }) => {
         const message = JSON.parse(data)
@@ -71,6 +71,12 @@ export class RawLane extends Lane {
     return new Promise((resolve) => this.#adopt(channel, resolve))
   }
 
+  /** Called beside register(): as soon as the server is there. */
+  async connectEarly(peer) {
+    await this.registered
+    return this.connect(peer)
+  }
+
   /** Resolves when somebody connected. */
   accept() {
     return new Promise((resolve) => { this.accepted = resolve })
@@ -89,6 +95,10 @@ export class RawLane extends Lane {
 
   get connection() {
     return this.#pc
+  }
+
+  hangUp() {
+    this.close()
   }
 
   close() {
@@ -167,10 +177,12 @@ class PeerLane extends Lane {
   #Peer
   #options
   #connection
+  #closed
 
-  constructor(Peer, { id, ...options }) {
+  constructor(Peer, { id, early, restart: _restart, watch: _watch, ...options }) {
     super()
     this.id = id
+    this.early = early
     this.#Peer = Peer
     this.#options = options
   }
@@ -180,7 +192,7 @@ class PeerLane extends Lane {
     peer.on('disconnected', () => this.note('peer disconnected'))
     // Not an error that somebody has to act on; the diary has it.
     peer.on('error', error => this.note(`peer error ${error.type}`))
-    return new Promise((resolve, reject) => {
+    return this.registered = new Promise((resolve, reject) => {
       peer.on('open', resolve)
       peer.on('error', reject)
     })
@@ -190,12 +202,19 @@ class PeerLane extends Lane {
     return new Promise(resolve => this.#adopt(this.peer.connect(id, { reliable: true }), resolve))
   }
 
+  /** Called beside register(): PeerJS has to wait for the server, peerbridge queues. */
+  async connectEarly(peer) {
+    if (!this.early) await this.registered
+    return this.connect(peer)
+  }
+
   accept() {
-    return new Promise(resolve => this.peer.on('connection', connection => this.#adopt(connection, resolve)))
+    return new Promise(resolve => this.peer.once('connection', connection => this.#adopt(connection, resolve)))
   }
 
   #adopt(connection, opened) {
     this.#connection = connection
+    this.#closed = new Promise(resolve => connection.once('close', resolve))
     connection.on('open', () => {
       this.note('channel open')
       opened()
@@ -217,6 +236,12 @@ class PeerLane extends Lane {
     return this.#connection?.peerConnection
   }
 
+  /** Ends the connection and leaves the peer. */
+  hangUp() {
+    this.#connection.close()
+    return this.#closed
+  }
+
   close() {
     this.peer?.destroy()
   }
@@ -234,10 +259,17 @@ async function loadPeerJS() {
   return PeerJS = globalThis.peerjs.Peer
 }
 
-/** @param kind 'raw', 'peerjs' or 'peerbridge' */
+/** The code of a lane. @param kind 'raw', 'peerjs' or 'peerbridge' */
+export async function loadLane(kind) {
+  if (kind === 'raw') return RawLane
+  const Peer = kind === 'peerjs' ? await loadPeerJS() : (await import('peerbridge')).Peer
+  return class extends PeerLane {
+    constructor(options) {
+      super(Peer, options)
+    }
+  }
+}
+
 export async function makeLane(kind, options) {
-  if (kind === 'raw') return new RawLane(options)
-  if (kind === 'peerjs') return new PeerLane(await loadPeerJS(), options)
-  const { Peer } = await import('peerbridge')
-  return new PeerLane(Peer, options)
+  return new (await loadLane(kind))(options)
 }
