@@ -99,8 +99,8 @@ function document({ lanes }, measured, about) {
       'core\'s wasm is fetched, compiled and started within it. Ratios are of medians, their interval by bootstrap over rounds.',
     ].join('\n'),
     table: markdownTable(head, rows), about,
-    raw: Object.fromEntries(Object.entries(measured).filter(([, results]) => results).map(([kind, results]) =>
-      [kind, Object.fromEntries(lanes.map(lane => [lane, results[lane].map(({ ms }) => Math.round(ms * 10) / 10)]))])),
+    raw: Object.fromEntries(Object.entries(measured).filter(([, results]) => results).flatMap(([kind, results]) =>
+      lanes.map(lane => [`${kind}, ${names[lane]}`, results[lane].map(({ ms }) => ms.toFixed(1))]))),
   }
 }
 

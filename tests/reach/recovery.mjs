@@ -6,7 +6,8 @@
  */
 import { keep, load, options, sleep, withLab } from './lab/lab.mjs'
 import { cuts } from './lab/network.mjs'
-import { quantile, table } from './statistics.mjs'
+import { writeSection } from './document.mjs'
+import { markdownTable, quantile, table } from './statistics.mjs'
 
 const interval = 20
 
@@ -26,6 +27,8 @@ export async function main(args) {
     patience: 10,
     /** Keeps two files apart. */
     name: 'recovery',
+    /** 1 puts the table into docs/recovery.md. */
+    write: 0,
   })
   const trials = []
   let about = {}
@@ -51,8 +54,9 @@ export async function main(args) {
       }
     }
   })
-  summary(trials, given)
-  console.log(`\nraw numbers: ${keep(given.name, { ...about, trials })}`)
+  const [head, rows] = summary(trials, given)
+  console.log(`\n${table(head, rows)}\n\nraw numbers: ${keep(given.name, { ...about, trials })}`)
+  if (given.write) document(about, trials, head, rows)
 }
 
 async function both(lab) {
@@ -143,5 +147,19 @@ function summary(trials, { cuts, outages, lanes }) {
       }
     }
   }
-  console.log(`\n${table(['cut', 's', 'lane', 'n', 'p50 ms', 'p95 ms', 'max ms', 'never', 'lost', 'twice or disordered'], rows)}`)
+  return [['cut', 's', 'lane', 'n', 'p50 ms', 'p95 ms', 'max ms', 'never', 'lost', 'twice or disordered'], rows]
+}
+
+function document({ browsers, repeats, lanes }, trials, head, rows) {
+  const loads = trials.map(({ load }) => Number(load))
+  writeSection('recovery.md', `recovery ${browsers.map(name => name.split(' ')[0]).join(' ')}`, {
+    title: `Measured: ${browsers[0] === browsers[1] ? `${browsers[0]} on both sides` : browsers.join(' and ')}`,
+    text: `\`npm run reach -- recovery\`, ${repeats} outages of each kind, both directions counted; "never" is not within the patience of the lab.`,
+    table: markdownTable(head, rows),
+    about: `load of the machine ${Math.min(...loads)} to ${Math.max(...loads)}`,
+    raw: Object.fromEntries(lanes.flatMap(lane => [...new Set(trials.map(({ cut, seconds }) => `${cut} ${seconds} s`))].map(kind => [
+      `${lane}, ${kind}`,
+      trials.filter(({ cut, seconds }) => `${cut} ${seconds} s` === kind).map(trial => `${trial.lanes[lane].toB.ms}/${trial.lanes[lane].toA.ms}`),
+    ]))),
+  })
 }
