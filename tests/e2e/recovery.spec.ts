@@ -1,0 +1,163 @@
+/** Two peers in one real page, with the hub beside them: what becomes of a connection whose RTCPeerConnection is lost. */
+import { join } from 'node:path'
+import { expect, test } from '@playwright/test'
+import type { Page } from '@playwright/test'
+import { build } from 'esbuild'
+import type * as Library from '../../js/index.js'
+import type { Hub } from '../../js/server/hub.js'
+
+const root = join(import.meta.dirname, '../..')
+
+type World = typeof Library & { Hub: typeof Hub }
+declare global {
+  interface Window {
+    world: World
+    two(options?: Library.PeerOptions): Promise<[Library.Peer, Library.Peer]>
+    heard(target: object, name: string): Promise<unknown>
+  }
+}
+
+async function open(page: Page): Promise<void> {
+  const { outputFiles } = await build({
+    stdin: { contents: 'export * from "./js/index.js"; export { Hub } from "./js/server/hub.js"', resolveDir: root, loader: 'ts', sourcefile: 'world.ts' },
+    bundle: true, splitting: true, write: false, format: 'esm', outdir: '/', entryNames: 'world', target: 'es2022', absWorkingDir: root,
+  })
+  const files = new Map(outputFiles.map(({ path, text }) => [path.slice(path.lastIndexOf('/') + 1), text]))
+  await page.route('https://page.test/**', (route) => {
+    const name = new URL(route.request().url()).pathname.slice(1)
+    const script = files.get(name)
+    return route.fulfill(script === undefined
+      ? { contentType: 'text/html', body: '<!doctype html>' }
+      : { contentType: 'text/javascript', body: script })
+  })
+  await page.goto('https://page.test/')
+  await page.evaluate(async () => {
+    const world = window.world = await import('/world.js' as string) as World
+    type Emits = { once(name: string, call: (value: unknown) => void): void }
+    window.heard = (target, name) => new Promise(resolve => (target as Emits).once(name, resolve))
+    window.two = async (options = {}) => {
+      const hub = new world.Hub()
+      const signaling: Library.SignalingTransport = {
+        name: 'hub',
+        connect(id, token, handlers) {
+          let session: ReturnType<Hub['connect']> = null
+          setTimeout(() => {
+            handlers.opened()
+            session = hub.connect({ id, token, key: 'peerjs' }, {
+              send: text => void setTimeout(() => handlers.message(text)),
+              close: () => void setTimeout(() => handlers.closed('closed')),
+            })
+          })
+          return { send: text => session?.receive(text), close: () => session?.closed(1005) }
+        },
+      }
+      const peers = ['ada', 'bob'].map(name => new world.Peer(name, { signaling, config: { iceServers: [] }, ...options }))
+      await Promise.all(peers.map(peer => peer.ready))
+      return peers as [Library.Peer, Library.Peer]
+    }
+  })
+}
+
+for (const loser of ['caller', 'callee'] as const) {
+  test(`a call goes on over another RTCPeerConnection when the ${loser} loses the first, and shows its streams anew`, async ({ page }) => {
+    await open(page)
+    const result = await page.evaluate(async (loser) => {
+      const [ada, bob] = await window.two()
+      const show = (): MediaStream => {
+        const canvas = document.createElement('canvas')
+        const context = canvas.getContext('2d')!
+        setInterval(() => context.fillRect(0, 0, Math.random() * 300, 100), 50)
+        return canvas.captureStream(20)
+      }
+      const rung = window.heard(bob, 'call') as Promise<Library.MediaConnection>
+      const call = ada.call('bob', show())!
+      const theirs = await rung
+      const firsts = [window.heard(call, 'stream'), window.heard(theirs, 'stream')]
+      const channel = window.heard(theirs, 'willCloseOnRemote')
+      theirs.answer(show())
+      await Promise.all([...firsts, channel])
+      const calls = { caller: call, callee: theirs }
+      const before = [call.peerConnection, theirs.peerConnection]
+      const again = [window.heard(call, 'stream'), window.heard(theirs, 'stream')] as Promise<MediaStream>[]
+      const states: string[] = []
+      for (const one of [call, theirs]) one.on('state', state => states.push(state))
+      const from = performance.now()
+      // As good as lost. The other side's channel closes without a goodbye; this side is told nothing.
+      calls[loser].peerConnection!.close()
+      const streams = await Promise.all(again)
+      const took = performance.now() - from
+      // More than names: pictures come through.
+      const pictures = await Promise.all(streams.map(stream => new Promise<boolean>((resolve) => {
+        const video = document.createElement('video')
+        video.muted = true
+        video.srcObject = stream
+        video.onresize = () => resolve(video.videoWidth > 0)
+        void video.play()
+      })))
+      while (call.state !== 'open' || theirs.state !== 'open') await new Promise(resolve => setTimeout(resolve, 10))
+      const after = [call.peerConnection, theirs.peerConnection]
+      const senders = after.map(pc => pc!.getSenders().filter(sender => sender.track).length)
+      const fresh = after.every((pc, at) => pc !== before[at] && pc!.connectionState === 'connected')
+      const closed = before.every(pc => pc!.signalingState === 'closed')
+      const seen = [...new Set(states)].sort()
+      ada.destroy()
+      bob.destroy()
+      return { took, pictures, senders, fresh, closed, states: seen }
+    }, loser)
+    expect(result).toMatchObject({ pictures: [true, true], senders: [1, 1], fresh: true, closed: true, states: ['open', 'recovering'] })
+    // Where the channel closes without a goodbye nobody waits for more silence.
+    expect(result.took).toBeLessThan(2000)
+  })
+}
+
+test('a connection loses and doubles no message when its RTCPeerConnection is lost while they are on their way', async ({ page }) => {
+  await open(page)
+  const result = await page.evaluate(async () => {
+    const [ada, bob] = await window.two()
+    const arrived = window.heard(bob, 'connection') as Promise<Library.DataConnection>
+    const ab = ada.connect('bob')!
+    const ba = await arrived
+    const got: number[] = []
+    ba.on('data', value => got.push((value as { n: number }).n))
+    await (ab.open || window.heard(ab, 'open'))
+    const padding = 'x'.repeat(1000)
+    for (let n = 0; n < 6000; n++) {
+      if (n === 2000) ba.peerConnection!.close()
+      if (n === 4000) setTimeout(() => ab.peerConnection!.close(), 1000)
+      await ab.send({ n, padding })
+    }
+    await ab.delivered()
+    ada.destroy()
+    bob.destroy()
+    return { count: got.length, inOrder: got.every((n, at) => n === at) }
+  })
+  expect(result).toEqual({ count: 6000, inOrder: true })
+})
+
+test('warm peers connect with the RTCPeerConnection that was kept ready, and keep another', async ({ page }) => {
+  await open(page)
+  const result = await page.evaluate(async () => {
+    const made: RTCPeerConnection[] = []
+    const Native = RTCPeerConnection
+    window.RTCPeerConnection = class extends Native {
+      constructor(configuration?: RTCConfiguration) {
+        super(configuration)
+        made.push(this)
+      }
+    }
+    const [ada, bob] = await window.two({ warm: true })
+    while (made.length < 2) await new Promise(resolve => setTimeout(resolve, 10))
+    const spares = [...made]
+    const arrived = window.heard(bob, 'connection') as Promise<Library.DataConnection>
+    const ab = ada.connect('bob')!
+    const ba = await arrived
+    await Promise.all([ab.open || window.heard(ab, 'open'), ba.open || window.heard(ba, 'open')])
+    const used = [ab.peerConnection, ba.peerConnection].every(pc => spares.includes(pc!))
+    while (made.length < 4) await new Promise(resolve => setTimeout(resolve, 10))
+    ada.destroy()
+    bob.destroy()
+    while (made.some(pc => pc.signalingState !== 'closed')) await new Promise(resolve => setTimeout(resolve, 10))
+    return { used, made: made.length }
+  })
+  expect(result).toEqual({ used: true, made: 4 })
+})
