@@ -434,7 +434,7 @@ Config toConfig(const val& o) {
       {"registerTimeout", &Config::registerTimeout},
       {"signalExpiry", &Config::signalExpiry},
       {"candidateBatch", &Config::candidateBatch},
-      {"candidateQuiet", &Config::candidateQuiet},
+      {"lateCandidateBatch", &Config::lateCandidateBatch},
       {"gatherTimeout", &Config::gatherTimeout},
       {"negotiationTimeout", &Config::negotiationTimeout},
       {"ringTimeout", &Config::ringTimeout},

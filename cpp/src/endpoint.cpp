@@ -138,6 +138,14 @@ struct Endpoint::State final : Connection::Host {
   void sendSignal(const Connection& from, SignalMessage& message, Millis now) override {
     // A goodbye outlives its connection.
     const bool bye = message.native && message.native->bye;
+    // Candidates of a connection that is open are no business of the server's any more.
+    if (message.type == MessageType::Candidate && !bye && from.canCarrySignals()) {
+      Connection& through = *find(from.identity().handle);
+      if (through.framing()->signal(serializeSignal(message))) {
+        touched.push_back(from.identity().handle);
+        return;
+      }
+    }
     route(bye ? 0 : from.identity().handle, message, now);
   }
 

@@ -200,16 +200,17 @@ export interface CoreTimers {
   signalExpiry?: number
   // ---- connections that begin
   /**
-   * Candidates wait this long for company: the first come within milliseconds of each other, and each message costs the
-   * server.
+   * Candidates wait this long for company, but for the first of an offer: they come within milliseconds of each other, and
+   * each message costs the server.
    * @default 20
    */
   candidateBatch?: number
   /**
-   * The first candidates of an offer leave earlier, once none came for so long: the other side can begin with them.
-   * @default 2
+   * So long do those wait that are likely not to be needed: host candidates of an answer, and all once the path works. If the
+   * connection is open by then, they travel inside it.
+   * @default 100
    */
-  candidateQuiet?: number
+  lateCandidateBatch?: number
   /**
    * Without `trickle` a description waits this long for its candidates. Browsers try a dead STUN server for 10 s and more.
    * @default 3_000

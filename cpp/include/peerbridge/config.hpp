@@ -60,12 +60,12 @@ struct Config {
 
   // -- negotiation -------------------------------------------------------------------------------------
   Trickle trickle = Trickle::Full;
-  /// Candidates wait this long for company: host candidates come within a few milliseconds of each other, and every
-  /// signaling frame costs the server a system call.
+  /// Candidates wait this long for company, but for the first of an offer, which lets the other side begin: host
+  /// candidates come within a few milliseconds of each other, and every signaling frame costs the server a system call.
   Millis candidateBatch = 20;
-  /// The offerer's first candidates leave earlier, once none came for so long: the other side can begin with them while
-  /// its own are being gathered.
-  Millis candidateQuiet = 2;
+  /// So long do those wait that are likely not to be needed: host candidates of an answer, because the other side has
+  /// shown its own, and all once the path works. If the connection is open by then, they travel inside it.
+  Millis lateCandidateBatch = 100;
   /// Without trickle a description waits this long for its candidates. Browsers try a dead STUN server for 10 s and
   /// more.
   Millis gatherTimeout = 3'000;

@@ -712,6 +712,7 @@ void Connection::networkChanged(NetworkChange change, Millis now) {
   }
   // Another network has other addresses: those of the old one are gone. What merely changed is asked first.
   if (change == NetworkChange::Online && current_->settled()) {
+    current_->unconfirmed();
     outbox_.add(OutputType::RestartIce).link = current_->handle;
   }
   if (framing_ && framing_->ping(0)) {
@@ -734,6 +735,7 @@ void Connection::checkPulse(Millis now) {
     pathDown("nothing comes from the other side", now);
     return;
   }
+  current_->confirmed();
   pulseAt_ = heardAt + config_.pulseInterval;
   if (pulseAt_ > now) return;
   (void)framing_->ping(0);

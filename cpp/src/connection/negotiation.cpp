@@ -234,10 +234,14 @@ void Negotiation::releaseHold(Sink& sink, Millis now) {
     for (CandidateInit& candidate : outgoing_) gone_.push_back(std::move(candidate));
     outgoing_.clear();
   }
-  flushAt_ = flushBy_ = kNever;
+  flushAt_ = kNever;
   quick_ = own_.type == SdpType::Offer;
   send(sink, now);
-  if (!outgoing_.empty()) scheduleFlush(now);
+  if (quick_) {
+    flushCandidates(sink);
+  } else if (!outgoing_.empty()) {
+    scheduleFlush(now);
+  }
   if (own_.type == SdpType::Answer) sink.negotiated(*this);
 }
 
@@ -269,7 +273,7 @@ void Negotiation::localCandidate(CandidateInit& candidate, Sink& sink, Millis no
   outgoing_.push_back(std::move(candidate));
   // Before its description a candidate means nothing to the other side.
   if (holding_ || busy_ == Busy::SettingLocalOffer || busy_ == Busy::SettingLocalAnswer) return;
-  if (peerJs_) {
+  if (peerJs_ || quick_) {
     flushCandidates(sink);
   } else {
     scheduleFlush(now);
@@ -277,23 +281,19 @@ void Negotiation::localCandidate(CandidateInit& candidate, Sink& sink, Millis no
 }
 
 void Negotiation::scheduleFlush(Millis now) {
-  if (flushBy_ == kNever) flushBy_ = now + config_.candidateBatch;
-  flushAt_ = quick_ ? std::min(flushBy_, now + config_.candidateQuiet) : flushBy_;
+  const bool late = own_.type == SdpType::Answer && outgoing_.back().candidate.find(" typ host") != std::string::npos;
+  flushAt_ = std::min(flushAt_, now + (late ? config_.lateCandidateBatch : config_.candidateBatch));
 }
 
 void Negotiation::gatheringComplete(Sink& sink, Millis now) {
   gathered_ = true;
-  if (holding_) {
-    step(sink, now);
-  } else if (busy_ != Busy::SettingLocalOffer && busy_ != Busy::SettingLocalAnswer) {
-    flushCandidates(sink);
-  }
+  if (holding_) step(sink, now);
 }
 
 void Negotiation::flushCandidates(Sink& sink) {
-  flushAt_ = flushBy_ = kNever;
+  flushAt_ = kNever;
   if (outgoing_.empty()) return;
-  quick_ = false;
+  quick_ = patient_ = false;
   std::vector<CandidateInit> batch = std::exchange(outgoing_, {});
   if (!peerJs_) {
     for (const CandidateInit& candidate : batch) {
@@ -354,7 +354,13 @@ Millis Negotiation::deadline() const {
 
 void Negotiation::timeout(Sink& sink, Millis now) {
   if (holding_ && busy_ == Busy::None && now >= holdUntil_) step(sink, now);
-  if (now >= flushAt_) flushCandidates(sink);
+  if (now >= flushAt_) {
+    if (confirmed_ && !std::exchange(patient_, true)) {
+      flushAt_ = now + config_.lateCandidateBatch;
+    } else {
+      flushCandidates(sink);
+    }
+  }
   if (now >= resendAt_) {
     resendAt_ = now + config_.resendDelay;
     // While a step is under way its end decides; and while nothing leaves, a copy would only wait beside the original.

@@ -67,7 +67,7 @@ class Negotiation {
   /// The path works, so the other side has what it needs of us.
   void confirmed() {
     confirmed_ = true;
-    resendAt_ = kNever;
+    if (signaling_ != Signaling::HaveLocalOffer) resendAt_ = kNever;
   }
   /// The path does not work any more: what comes next may be lost again.
   void unconfirmed() { confirmed_ = false; }
@@ -148,8 +148,8 @@ class Negotiation {
   std::vector<CandidateInit> outgoing_;  ///< wait for their batch
   std::vector<CandidateInit> gone_;      ///< left already, of the generation that is valid, kept to be sent again
   Millis flushAt_ = kNever;
-  Millis flushBy_ = kNever;  ///< the latest flushAt_
-  bool quick_ = true;        ///< the first batch has not left
+  bool quick_ = true;     ///< the first candidate of an offer is still to come
+  bool patient_ = false;  ///< the batch was put off already, because the path works
 
   bool remoteSet_ = false;
   std::vector<std::string> remoteUfrags_;
