@@ -127,6 +127,8 @@ struct Endpoint::State final : Connection::Host {
     session.urgent(recoveringCount > 0, now);
   }
 
+  void networkBack(Millis now) override { session.retryNow(now); }
+
   /// An open connection that leads to the same peer without the server.
   Connection* carrierTo(const std::string& peer) {
     for (const ConnectionHandle handle : with(peer)) {

@@ -179,11 +179,12 @@ export interface CoreTimers {
   /** A way to the server that is neither open nor refused after so long is given up. @default 10_000 */
   connectTimeout?: number
   /**
-   * The same for two tries of three while a connection recovers: TCP would sleep through the moment when the network returns.
-   * @default 2_500
+   * The same while a connection recovers, thrice as long after 15 tries: TCP would sleep through the moment when the network
+   * returns.
+   * @default 900
    */
   urgentConnectTimeout?: number
-  /** Longest pause between two tries while a connection recovers. @default 500 */
+  /** Longest pause between two tries while a connection recovers. @default 100 */
   urgentReconnectDelay?: number
   /**
    * PeerServer takes a known id back without a word: on a reconnect, silence of this length after the socket opened means

@@ -491,6 +491,7 @@ void Connection::linkStateChanged(LinkHandle handle, LinkState state, Millis now
   Link* link = withHandle(handle);
   if (link == nullptr) return;
   if (state == LinkState::Connected) {
+    if (phase_ == Phase::Recovering) host_.networkBack(now);
     link->everConnected = true;
     link->confirmed();
   }
@@ -529,7 +530,9 @@ void Connection::linkStateChanged(LinkHandle handle, LinkState state, Millis now
 
 void Connection::pathChanged(LinkHandle handle, Millis now) {
   now_ = now;
-  if (!current_ || current_->handle != handle || phase_ != Phase::Recovering) return;
+  if (phase_ != Phase::Recovering) return;
+  host_.networkBack(now);
+  if (!current_ || current_->handle != handle) return;
   if (!isNative()) {
     pathUp("the path is back", now);
   } else {
@@ -584,6 +587,7 @@ void Connection::bindChannel(Millis now) {
     framing_->attach(current_->maxMessageSize, now);
     awakeSince_ = now;
     pulseAt_ = now + config_.pulseInterval;
+    reattached_ = phase_ == Phase::Recovering;
   }
   if (identity_.kind == ConnectionKind::Data && enter(Trigger::Up, "the channel is open")) {
     outbox_.add(OutputType::ConnectionOpened, identity_.handle).protocol = protocol_.value_or(Protocol::Native);
@@ -630,7 +634,15 @@ Framing* Connection::heard(ChannelHandle channel, Millis now) {
     adopt(now);
   }
   if (!current_ || current_->channel != channel) return nullptr;
-  if (phase_ == Phase::Recovering) pathUp("the other side speaks", now);
+  if (phase_ == Phase::Recovering) {
+    if (reattached_) {
+      pathUp("the other side speaks", now);
+    } else {
+      // One direction of the old path is back. Whether the other is shows the answer; SCTP may sleep there.
+      if (!std::exchange(asked_, true)) (void)framing_->ping(0);
+      raceAt_ = std::min(raceAt_, now + config_.raceGrace);
+    }
+  }
   return framing_.get();
 }
 
@@ -642,6 +654,7 @@ void Connection::pathDown(const char* reason, Millis now) {
   restartPause_ = config_.restartDelay;
   pulseAt_ = kNever;
   suspectedAt_ = 0;
+  reattached_ = asked_ = false;
   if (current_) current_->unconfirmed();
   raceAt_ = now + std::max<Millis>(config_.raceDelay - config_.silenceLimit, 0);
   if (identity_.outgoing) {
@@ -876,6 +889,7 @@ void Connection::report(Millis now) {
         forward(OutputType::TransferEnded, *event);
         break;
       case Kind::Pong:
+        if (phase_ == Phase::Recovering) pathUp("the other side answers", now);
         break;
     }
   }

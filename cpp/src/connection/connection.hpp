@@ -36,6 +36,8 @@ class Connection final : private Negotiation::Sink {
     [[nodiscard]] virtual bool reachable(const std::string& peer) = 0;
     /// One connection more (1) or less (-1) is recovering.
     virtual void recovering(int change, Millis now) = 0;
+    /// The browser found a path to a peer that was lost: then the way to the server is likely back, too.
+    virtual void networkBack(Millis now) = 0;
 
    protected:
     ~Host() = default;
@@ -208,6 +210,8 @@ class Connection final : private Negotiation::Sink {
   Millis pulseAt_ = kNever;  ///< when to look whether the other side was heard
   Millis awakeSince_ = 0;    ///< the page slept until then: silence before says nothing
   Millis suspectedAt_ = 0;   ///< the path was asked because the network changed; 0: it was not
+  bool reattached_ = false;  ///< frames go through another channel since the path was lost
+  bool asked_ = false;       ///< the old path spoke again, and was asked for an answer
   Millis now_ = 0;           ///< of the call under way, for the Sink methods
 };
 

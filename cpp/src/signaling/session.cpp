@@ -14,6 +14,10 @@ bool isAlphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <=
 constexpr std::size_t kMaxIdLength = 256;
 // A timer that is so late was not late: the page slept, and what the server said meanwhile is still to be read.
 constexpr Millis kAsleep = 1'500;
+// Chromium makes WebSockets wait by how many failed in the last minutes: after 20 up to 0.2 s, after 30 up to 5 s.
+constexpr std::int32_t kHurriedAttempts = 15;
+// An attempt that began just now is not begun anew.
+constexpr Millis kJustNow = 100;
 
 }  // namespace
 
@@ -72,9 +76,13 @@ Session::Effect Session::idFailed(Op op, const std::string& message) {
 void Session::connect(Millis now) {
   state_ = State::Connecting;
   transport_ = outbox_.nextTransport();
-  // One attempt of three has all the time that a slow network needs.
-  const bool hurried = urgent_ && everOpened_ && attempts_ % 3 != 0;
-  deadline_ = now + (hurried ? config_.urgentConnectTimeout : config_.connectTimeout);
+  startedAt_ = now;
+  deadline_ = now + config_.connectTimeout;
+  if (urgent_ && everOpened_) {
+    // Then slower, because Chromium delays those who fail often; and a slow network gets its chance.
+    const bool early = attempts_ <= kHurriedAttempts;
+    if (early || attempts_ % 4 != 0) deadline_ = now + config_.urgentConnectTimeout * (early ? 1 : 3);
+  }
   Output& out = outbox_.add(OutputType::SignalingConnect);
   out.transport = transport_;
   out.text = id_;
@@ -144,6 +152,14 @@ void Session::probe(Millis timeout, Millis now) {
   SignalMessage message;
   sayGoodbye(message, id_, std::string(kProbeId), ConnectionKind::Data, "probe");
   send(serializeSignal(message));
+}
+
+void Session::retryNow(Millis now) {
+  if (state_ == State::Connecting && everOpened_ && now - startedAt_ >= kJustNow) dropTransport();
+  if (state_ == State::Waiting || (state_ == State::Connecting && transport_ == 0)) {
+    backoff_.reset();
+    connect(now);
+  }
 }
 
 void Session::urgent(bool urgent, Millis now) {
@@ -237,10 +253,7 @@ void Session::destroy() {
 Session::Effect Session::network(NetworkChange change, Millis now) {
   if (change == NetworkChange::Offline) return Effect::None;
   // The reason for waiting is gone.
-  if (state_ == State::Waiting) {
-    backoff_.reset();
-    connect(now);
-  }
+  retryNow(now);
   // The socket may have gone with the network, and does not know it.
   probe(config_.urgentProbeTimeout, now);
   return Effect::None;

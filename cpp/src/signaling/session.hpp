@@ -41,6 +41,8 @@ class Session {
   void alive(Millis now);
   /// A connection recovers: then the server may be lost too, and coming back to it is what everything waits for.
   void urgent(bool urgent, Millis now);
+  /// The network is back: an attempt that began before would wait for TCP's next retransmission.
+  void retryNow(Millis now);
   void disconnect();
   void reconnect(Millis now);
   void destroy();
@@ -97,6 +99,7 @@ class Session {
   bool urgent_ = false;
   Millis deadline_ = kNever;
   Millis openedAt_ = 0;
+  Millis startedAt_ = 0;  ///< of the attempt to connect
   Millis heartbeatAt_ = kNever;
   Millis probeAt_ = kNever;   ///< when to ask the server for a sign of life
   Millis probedBy_ = kNever;  ///< it was asked, and is given up then
