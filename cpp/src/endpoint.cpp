@@ -468,6 +468,8 @@ struct Endpoint::State final : Connection::Host {
       refuse(ErrorCode::Disconnected, "the peer is destroyed: make a new one");
     } else if (!isValidId(identity.peer)) {
       refuse(ErrorCode::InvalidId, "\"%\" is not the id of a peer");
+    } else if (identity.id.empty() || identity.id.size() > kMaxIdBytes) {
+      refuse(ErrorCode::InvalidArgument, "a connectionId has 1 to 256 bytes");
     } else if (byIdentity(identity.peer, identity.id) != nullptr) {
       refuse(ErrorCode::InvalidArgument, "a connection with this connectionId exists already");
     } else if (identity.metadata && identity.metadata->size() > kMaxSignalBytes / 2) {
@@ -482,6 +484,7 @@ struct Endpoint::State final : Connection::Host {
     destroying = true;
     forEach([farewell, now](Connection& connection) { connection.destroy(farewell, now); });
     session.destroy();
+    queue.clear();  // nobody takes goodbyes any more
     outbox.add(OutputType::PeerClosed);
   }
 
