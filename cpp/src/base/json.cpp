@@ -43,6 +43,17 @@ Sequence utf8Sequence(std::string_view text) {
   return {length, true};
 }
 
+/// How many bytes at the front of `text` are ASCII, and with `plain` such that JSON spells them as they are: almost all
+/// of a session description, so they are not looked at one by one any further.
+std::size_t asciiRun(std::string_view text, bool plain) {
+  std::size_t length = 0;
+  for (const char c : text) {
+    if (static_cast<signed char>(c) < (plain ? 0x20 : 0) || (plain && (c == '"' || c == '\\'))) break;
+    ++length;
+  }
+  return length;
+}
+
 /// The letter of a two-character escape, or 0.
 char shortEscape(char c) {
   switch (c) {
@@ -69,7 +80,11 @@ char shortEscape(char c) {
 void appendJsonString(std::string& out, std::string_view text) {
   out.reserve(out.size() + text.size() + 2);
   out += '"';
-  while (!text.empty()) {
+  for (;;) {
+    const std::size_t run = asciiRun(text, true);
+    out += text.substr(0, run);
+    text.remove_prefix(run);
+    if (text.empty()) break;
     const char c = text.front();
     if (const char letter = shortEscape(c); letter != 0) {
       out += '\\';
@@ -93,12 +108,13 @@ void appendJsonString(std::string& out, std::string_view text) {
 }
 
 bool isUtf8(std::string_view text) {
-  while (!text.empty()) {
+  for (;;) {
+    text.remove_prefix(asciiRun(text, false));
+    if (text.empty()) return true;
     const Sequence sequence = utf8Sequence(text);
     if (!sequence.valid) return false;
     text.remove_prefix(sequence.length);
   }
-  return true;
 }
 
 void appendUtf8(std::string& out, unsigned code) {
