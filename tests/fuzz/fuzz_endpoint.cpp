@@ -1013,7 +1013,8 @@ class World {
         input.op = choose(side, which);
         const std::uint8_t how = in_.byte();
         input.hasText = (how & 1) != 0;
-        input.sdpType = static_cast<SdpType>(how >> 1 & 3);
+        input.sdpType =
+            (how & 2) != 0 ? SdpType::Offer : SdpType::Answer;  // no browser describes itself as rolled back
         if (input.hasText) input.text = sdp(side);
         return tell(side, input);
       }
