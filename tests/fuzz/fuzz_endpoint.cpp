@@ -284,9 +284,8 @@ class World {
       connection = &found->second;
       connection->made = true;
       // The farewell goes on: what was sent before may still be acknowledged, and transfers end.
-      const bool farewell = output.type == OutputType::Transmit || output.type == OutputType::Delivered ||
-                            output.type == OutputType::Room || output.type == OutputType::TransferRead ||
-                            output.type == OutputType::TransferState || output.type == OutputType::TransferProgress;
+      const bool farewell = output.type == OutputType::Transmit || output.type == OutputType::TransferRead ||
+                            (output.type >= OutputType::Room && output.type <= OutputType::TransferEnded);
       check(!connection->closed || farewell, "a connection that is closed stays so");
     }
     switch (output.type) {
