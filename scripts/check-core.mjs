@@ -58,7 +58,7 @@ function missing(command, error) {
 }
 
 function format() {
-  const paths = sources('cpp', 'bindings', 'tests/cpp', 'tests/sim', 'tests/fuzz')
+  const paths = sources('cpp', 'bindings', 'tests/cpp', 'tests/sim', 'tests/fuzz', 'tests/native-bench')
   const result = spawnSync('clang-format', ['--dry-run', '-Werror', ...paths], { cwd: root, stdio: 'inherit' })
   if (result.error) missing('clang-format', result.error)
   return result.status === 0
