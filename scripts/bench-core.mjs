@@ -5,7 +5,7 @@
 //
 // Needs Google Benchmark (Debian: libbenchmark-dev), which nothing else here does.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
@@ -17,7 +17,8 @@ const repetitions = 5
 function run(command, ...args) {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit' })
   if (status === 0) return
-  console.error(`\n${command} failed${error ? `: ${error.message}` : ''}. Is Google Benchmark there? On Debian: apt-get install libbenchmark-dev`)
+  console.error(`\n${command} ${error ? `could not be started: ${error.message}` : `ended with exit code ${status}`}`)
+  if (!existsSync('/usr/include/benchmark')) console.error('It needs Google Benchmark. On Debian: apt-get install libbenchmark-dev')
   process.exit(1)
 }
 
