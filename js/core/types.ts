@@ -181,10 +181,10 @@ export interface CoreTimers {
   /**
    * The same while a connection recovers, thrice as long after 15 tries: TCP would sleep through the moment when the network
    * returns.
-   * @default 900
+   * @default 2_500
    */
   urgentConnectTimeout?: number
-  /** Longest pause between two tries while a connection recovers. @default 100 */
+  /** Longest pause between two tries while a connection recovers. @default 500 */
   urgentReconnectDelay?: number
   /**
    * PeerServer takes a known id back without a word: on a reconnect, silence of this length after the socket opened means
