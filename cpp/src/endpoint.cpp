@@ -337,21 +337,30 @@ struct Endpoint::State final : Connection::Host {
     if (message.type == MessageType::Offer) {
       // A later offer is about a connection that this side has no more; and so may be a first one that comes late.
       const bool late =
-          (message.native && (message.native->negotiation > 1 || message.native->link > 1)) ||
+          (message.native &&
+           (message.native->negotiation > 1 || message.native->link > 1 || message.native->seen > 0)) ||
           std::find(buried.begin(), buried.end(), nameOf(message.src, message.connectionId)) != buried.end();
       if (!late) {
         incoming(message, now);
-      } else if (message.native) {
-        SignalMessage bye;
-        sayGoodbye(bye, message.src, message.connectionId, message.kind, "closed");
-        route(0, bye, now);
+      } else {
+        refuse(message, now);
       }
       return;
     }
+    // An answer to a connection that was given up while nothing could be said.
+    if (message.type == MessageType::Answer) return refuse(message, now);
     // Polling and clusters reorder: it may be early. Or it belongs to a connection that is over: then it expires.
     while (!orphans.empty() && (orphans.front().expires <= now || orphans.size() >= kMaxOrphans))
       orphans.erase(orphans.begin());
-    if (message.type == MessageType::Candidate) orphans.push_back({std::move(message), now + config.orphanExpiry});
+    orphans.push_back({std::move(message), now + config.orphanExpiry});
+  }
+
+  /// `message` is about a connection that this side has no more.
+  void refuse(const SignalMessage& message, Millis now) {
+    if (!message.native) return;
+    SignalMessage bye;
+    sayGoodbye(bye, message.src, message.connectionId, message.kind, "closed");
+    route(0, bye, now);
   }
 
   void incoming(SignalMessage& offer, Millis now) {

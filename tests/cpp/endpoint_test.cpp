@@ -276,6 +276,26 @@ TEST(Endpoint, ACallerWhoHangsUpBeforeTheAnswerIsHeard) {
   EXPECT_EQ(bob.endpoint->connectionCount(), 0U);
 }
 
+TEST(Endpoint, ACallerWhoHangsUpWhileHeHasLeftTheServerIsHeardOnceHeIsBack) {
+  World world;
+  Node& ada = world.add("ada");
+  Node& bob = world.add("bob");
+  bob.answerCalls = false;
+  ada.start();
+  bob.start();
+  world.runFor(100);
+  const ConnectionHandle call = ada.connect("bob", ConnectionKind::Media);
+  ASSERT_TRUE(world.runUntil([&] { return bob.incomingCount() == 1; }));
+  ada.feed(input::Disconnect{});
+  ada.close(call);
+  world.runFor(1'000);
+  ada.feed(input::Reconnect{});
+  world.runFor(1'000);
+  bob.answer(bob.incoming());
+  world.runFor(1'000);
+  EXPECT_TRUE(bob.has("connection-closed:2:closed by the other side"));
+}
+
 TEST(Endpoint, ACallThatIsNotTakenIsRejectedOnTheCaller) {
   World world;
   Node& ada = world.add("ada");

@@ -377,6 +377,15 @@ TEST_F(Recorder, CandidatesAreSentAgainUntilThePathWorks) {
   EXPECT_EQ(us.deadline(), kNever);
 }
 
+TEST_F(Recorder, AnOfferWithoutAnAnswerIsSentAgainAlthoughThePathWorks) {
+  Negotiation us(true, config);
+  us.setNative(true, *this);
+  offer(us, 0);
+  us.confirmed();
+  run(us, 4'000);
+  EXPECT_EQ(take(), Lines{"send offer 1"}) << "or it would wait for ever, and nothing could be negotiated any more";
+}
+
 TEST_F(Recorder, NothingIsSentAgainWhileNothingWouldLeave) {
   Negotiation us(true, config);
   us.setNative(true, *this);
@@ -406,6 +415,33 @@ TEST_F(Recorder, TheCopyOfAnOfferBringsTheAnswerAgainAndNoSecondNegotiation) {
   (void)take();
   us.remoteOffer({SdpType::Offer, sdp("them")}, 1, 0, *this, 4'000);
   EXPECT_EQ(take(), Lines{"send answer 1"});
+}
+
+TEST_F(Recorder, AnAnswerThatWasLostComesAgainAlthoughAnOfferOfOurOwnIsOut) {
+  Negotiation us(true, config);
+  us.setNative(true, *this);
+  us.remoteOffer({SdpType::Offer, sdp("them")}, 1, 0, *this, 0);
+  done(us, 0);
+  localDone(us, SdpType::Answer, 0);
+  offer(us, 10);
+  us.remoteOffer({SdpType::Offer, sdp("them")}, 1, 0, *this, 4'000);
+  EXPECT_EQ(take(), Lines{"send answer 1"}) << "without it the other side can take no offer";
+}
+
+TEST_F(Recorder, WithoutTrickleARenegotiationThatGathersNothingDoesNotWait) {
+  config.trickle = Trickle::None;
+  Negotiation us(true, config);
+  us.setNative(true, *this);
+  us.need(*this, 0);
+  localDone(us, SdpType::Offer, 0);
+  us.gatheringComplete(*this, 10);
+  localDone(us, SdpType::Offer, 10);  // read again, with its candidates
+  us.remoteAnswer({SdpType::Answer, sdp("them")}, true, 1, *this, 20);
+  done(us, 20);
+  (void)take();
+  us.need(*this, 30);
+  localDone(us, SdpType::Offer, 30);
+  EXPECT_EQ(take(), (Lines{"local", "read"}));
 }
 
 TEST_F(Recorder, AnOfferThatWasWithdrawnAndComesLateIsKnownForWhatItIs) {

@@ -717,6 +717,14 @@ void Connection::networkChanged(NetworkChange change, Millis now) {
   now_ = now;
   if (change == NetworkChange::Offline || !isUp() || !isNative() || !current_) return;
   if (phase_ == Phase::Recovering) {
+    // A racer whose addresses are those of another network leads nowhere.
+    if (fresh_ && change != NetworkChange::Resumed && !fresh_->channelOpen) {
+      if (identity_.outgoing) {
+        retire(fresh_);
+      } else if (fresh_->settled()) {
+        outbox_.add(OutputType::RestartIce).link = fresh_->handle;
+      }
+    }
     restartPause_ = config_.restartDelay;
     restartAt_ = kNever;
     tryRestart(now);

@@ -48,10 +48,15 @@ void Negotiation::remoteOffer(Description&& offer, std::uint32_t negotiation, st
   // Who has answered our offer had withdrawn its own before: this one was only late.
   if (native_ && seen < answeredNegotiation_) return;
   if (native_ && negotiation <= remoteNegotiation_ && !planted(Bug::DoubleAnswer)) {
-    // A copy. Was our answer lost? Then that has to come again, and not the negotiation.
-    const bool answered = signaling_ == Signaling::Stable && busy_ == Busy::None && !holding_;
-    if (negotiation == remoteNegotiation_ && answered && own_.type == SdpType::Answer && !own_.sdp.empty()) {
+    // A copy. Was our answer lost? Then that has to come again, and not the negotiation. It is not our newest
+    // description any more once we made an offer of our own, which the other side cannot take before it has the answer.
+    const bool making = signaling_ == Signaling::HaveRemoteOffer || busy_ == Busy::SettingLocalAnswer ||
+                        (holding_ && own_.type == SdpType::Answer);
+    if (negotiation != remoteNegotiation_ || making) return;
+    if (own_.type == SdpType::Answer && !own_.sdp.empty()) {
       resend(sink, now);
+    } else if (!answer_.sdp.empty()) {
+      sink.sendDescription(*this, answer_, remoteNegotiation_, 0);
     }
     return;
   }
@@ -135,7 +140,10 @@ void Negotiation::rollBack(Sink& sink) {
 /// Our description is in place. It leaves at once, or when it has its candidates.
 void Negotiation::localSet(Description* description, Sink& sink, Millis now) {
   if (description == nullptr) return;
+  if (own_.type == SdpType::Answer) answer_ = std::move(own_);
   own_ = std::move(*description);
+  // Where the credentials stay, nothing is gathered, and no event says so.
+  gathered_ = gathered_ || iceUfrags(own_.sdp) == completeUfrags_;
   const bool whole =
       config_.trickle == Trickle::None || (config_.trickle == Trickle::Half && own_.type == SdpType::Offer);
   holding_ = true;
@@ -259,7 +267,7 @@ void Negotiation::resend(Sink& sink, Millis now) {
   } else if (!confirmed_) {
     resendAt_ = now + config_.resendDelay;
   }
-  if (confirmed_ || gone_.empty()) return;
+  if ((confirmed_ && signaling_ != Signaling::HaveLocalOffer) || gone_.empty()) return;
   std::vector<CandidateInit> again = gone_;
   sink.sendCandidates(*this, std::move(again));
 }
@@ -287,6 +295,7 @@ void Negotiation::scheduleFlush(Millis now) {
 
 void Negotiation::gatheringComplete(Sink& sink, Millis now) {
   gathered_ = true;
+  if (busy_ == Busy::None || busy_ == Busy::Reading) completeUfrags_ = iceUfrags(own_.sdp);
   if (holding_) step(sink, now);
 }
 

@@ -64,7 +64,7 @@ class Negotiation {
   /// Who the other side is. A peerbridge peer: what is lost is sent again. PeerJS: candidates travel one by one, and
   /// those that left in batches before it was known leave again. Until then the first of a batch is for both.
   void setNative(bool native, Sink& sink);
-  /// The path works, so the other side has what it needs of us.
+  /// The path works, so the other side has what it needs of us; but for an offer that still waits for its answer.
   void confirmed() {
     confirmed_ = true;
     if (signaling_ != Signaling::HaveLocalOffer) resendAt_ = kNever;
@@ -139,8 +139,10 @@ class Negotiation {
   std::uint32_t answeredNegotiation_ = 0;  ///< the newest of ours that was answered
   std::uint32_t remoteNegotiation_ = 0;
 
-  Description own_;       ///< our newest description, kept to be sent again
-  bool holding_ = false;  ///< it waits for its candidates (without trickle)
+  Description own_;                          ///< our newest description, kept to be sent again
+  Description answer_;                       ///< our newest answer, once own_ is an offer
+  std::vector<std::string> completeUfrags_;  ///< the credentials whose gathering is over
+  bool holding_ = false;                     ///< it waits for its candidates (without trickle)
   Millis holdUntil_ = 0;
   bool gathered_ = false;
   Millis resendAt_ = kNever;
