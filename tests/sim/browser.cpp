@@ -556,6 +556,37 @@ void World::setReach(const Node& from, const Node& to, bool up) {
   reviewNode(from);
 }
 
+bool World::hears(const Node& node, ConnectionHandle connection) const {
+  const auto carrier = node.carriers_.find(connection);
+  if (carrier == node.carriers_.end()) return false;
+  for (const auto& [handle, index] : node.channels_) {
+    if (handle != carrier->second) continue;
+    const Pc& self = pc(end(index).pc);
+    return !self.closed && self.with >= 0 && carries(self.with);
+  }
+  return false;
+}
+
+std::string World::unsettled(const Node& node) const {
+  for (const Node::Link& link : node.links_) {
+    const Pc& self = pc(link.pc);
+    const std::string name = node.name + "'s pc " + std::to_string(link.pc) + " of " + std::to_string(link.connection);
+    if (self.signaling != Signaling::Stable) return name + " is not stable";
+    if (self.restart != 0 || self.unplaced > 0 || self.media != self.mediaAgreed) return name + " has to negotiate";
+    if (self.remotePc < 0) return name + " is connected to nothing";
+    const Pc& other = pc(self.remotePc);
+    const auto same = [](const std::optional<Sdp>& a, const std::optional<Sdp>& b) {
+      return a && b && a->type == b->type && a->pc == b->pc && a->version == b->version &&
+             a->generation == b->generation && a->answersVersion == b->answersVersion;
+    };
+    if (!other.closed &&
+        !(same(self.currentLocal, other.currentRemote) && same(other.currentLocal, self.currentRemote))) {
+      return name + " and its other side did not agree on the same";
+    }
+  }
+  return {};
+}
+
 // -- the end of a connection ---------------------------------------------------------------------------
 
 void World::closePc(int index) {

@@ -15,7 +15,21 @@ constexpr Millis kPace = 100;
 /// From destroy() to the end.
 constexpr Millis kDestroyed = 15'000;
 
+/// Beyond what latencies add: a connection opens where nothing is in its way,
+constexpr Millis kOpens = 1'500;
+/// recovers as soon as path and signaling are well again,
+constexpr Millis kRecovers = 10'000;
+/// and notices that nothing comes any more.
+constexpr Millis kNotices = 5'000;
+
+/// Who was not at the server for longer than this may have missed what there was to say.
+constexpr Millis kAway = 15'000;
+
+constexpr const char* kPrompt = "a connection opens promptly where the network works";
+constexpr const char* kSwift = "a connection recovers soon after its path and the server are back";
+constexpr const char* kNoticed = "a path that is silent for five seconds is noticed";
 constexpr const char* kDecides = "every connection ends open, or closed with a reason, on both sides";
+constexpr const char* kSame = "what one side changes is negotiated, and both sides agree on it";
 constexpr const char* kTrue = "the reason of a close is true";
 constexpr const char* kClean = "as many RTCPeerConnections and channels as open connections, and none after destroy()";
 constexpr const char* kCalm = "where the network works, everything opens and stays open";
@@ -28,6 +42,7 @@ class Play {
     for (std::size_t i = 0; i < plan.nodes.size(); ++i) {
       Config config = plan.settings.config;
       config.trickle = plan.nodes[i].trickle;
+      trickles_ = trickles_ && config.trickle == Trickle::Full;
       Node& node = world_.add("peer" + std::to_string(i), config);
       node.browser = plan.nodes[i].browser;
       node.keepEvents = false;
@@ -43,10 +58,10 @@ class Play {
     const Millis begin = world_.now() + 450;
     for (const Action& action : plan_.actions) {
       if (action.at > plan_.chaos) break;
-      world_.run(begin + action.at);
+      runTo(begin + action.at);
       act(action);
     }
-    world_.run(begin + plan_.chaos);
+    runTo(begin + plan_.chaos);
     heal();
     Outcome outcome;
     const Millis healed = world_.now();
@@ -57,6 +72,7 @@ class Play {
     destroy();
     outcome.virtualTime = world_.now() - begin;
     outcome.broken = world_.broken();
+    outcome.recoveries = std::move(recoveries_);
     outcome.trace = std::move(world_.trace());
     return outcome;
   }
@@ -84,6 +100,76 @@ class Play {
   }
 
   static bool works(const Node& node) { return node.alive && !node.disposed; }
+
+  // -- while it goes on ------------------------------------------------------------------------------
+
+  void runTo(Millis until) {
+    while (world_.now() < until) {
+      world_.run(std::min(until, (world_.now() / kPace + 1) * kPace));
+      watch();
+    }
+  }
+
+  /// What has to be so within a time, as soon as nothing is in its way.
+  void watch() {
+    const Millis now = world_.now();
+    const std::size_t count = nodes_.size();
+    well_.resize(count * count, kNever);
+    for (std::size_t a = 0; a < count; ++a) {
+      for (std::size_t b = 0; b < count; ++b) {
+        const bool well = world_.pathWell(*nodes_[a], *nodes_[b]) && world_.signalingWell(*nodes_[a]) &&
+                          world_.signalingWell(*nodes_[b]);
+        Millis& since = well_[a * count + b];
+        if (!well) {
+          since = kNever;
+        } else {
+          since = std::max({since == kNever ? now : since, nodes_[a]->movedAt, nodes_[b]->movedAt});
+        }
+      }
+    }
+    for (std::size_t a = 0; a < count; ++a) {
+      if (!works(*nodes_[a])) continue;
+      for (auto& [handle, talk] : nodes_[a]->talks) watch(*nodes_[a], handle, talk);
+    }
+  }
+
+  void watch(Node& node, ConnectionHandle handle, Talk& talk) {
+    if (talk.state == ConnectionState::Closed) return;
+    const Node* far = world_.node(talk.peer);
+    const Millis now = world_.now();
+    const Millis well =
+        well_[static_cast<std::size_t>(node.index) * nodes_.size() + static_cast<std::size_t>(far->index)];
+    if (talk.state == ConnectionState::Recovering) {
+      talk.recoverBegan = well == kNever ? kNever : std::max(well, talk.since);
+      // Where the other application closed while nothing could be said, it takes a time-out to find out.
+      const Talk* there = far->talk(far->find(node.name, talk.id));
+      const bool both = there != nullptr && there->state != ConnectionState::Closed;
+      if (both && well != kNever && now - talk.recoverBegan > kRecovers + slack()) {
+        broken(kSwift, labelOf(node, handle, talk));
+      }
+    } else if (talk.state == ConnectionState::Open && talk.recoverBegan != 0) {
+      if (talk.recoverBegan != kNever) recoveries_.push_back(talk.since - talk.recoverBegan);
+      talk.recoverBegan = 0;
+    }
+    // Candidates inside an offer that crosses another one are lost with it until they are sent again.
+    if (trickles_ && talk.state == ConnectionState::Connecting && talk.outgoing && talk.kind == ConnectionKind::Data &&
+        well <= talk.begun && now - talk.begun > kOpens + slack()) {
+      broken(kPrompt, labelOf(node, handle, talk));
+    }
+    if (talk.state != ConnectionState::Open || node.frozen || !talk.bound || world_.hears(node, handle)) {
+      talk.deafSince = kNever;
+    } else if (talk.deafSince == kNever) {
+      talk.deafSince = now;
+    } else if (now - std::max(talk.deafSince, node.movedAt) > kNotices) {
+      broken(kNoticed, labelOf(node, handle, talk));
+    }
+  }
+
+  /// What the latencies of this world add to every bound.
+  [[nodiscard]] Millis slack() const {
+    const Settings& s = plan_.settings;
+    return 12 * s.signalLatency + 8 * s.signalJitter + 16 * s.linkLatency + 30 * s.operation + 12 * s.gathering;
+  }
 
   // -- the applications ------------------------------------------------------------------------------
 
@@ -177,6 +263,7 @@ class Play {
       case Do::ServerUp:
         return world_.serverUp();
       case Do::ServerSlow:
+        slowTrouble_ = true;
         return world_.serverSlow(static_cast<Millis>(action.much));
       case Do::ServerFast:
         return world_.serverSlow(0);
@@ -187,16 +274,19 @@ class Play {
       case Do::HalfOpen:
         return world_.halfOpen(node);
       case Do::Cut:
+        pathTrouble_ = true;
         world_.setReach(node, other, false);
         world_.setReach(other, node, false);
         return;
       case Do::CutOneWay:
+        pathTrouble_ = true;
         return world_.setReach(node, other, false);
       case Do::Join:
         world_.setReach(node, other, true);
         world_.setReach(other, node, true);
         return;
       case Do::Offline:
+        pathTrouble_ = true;
         world_.setOnline(node, false, action.flag);
         if (action.which % 3 != 0) node.feed(input::Network{NetworkChange::Offline});
         return;
@@ -287,6 +377,7 @@ class Play {
       if (held != open || node->liveLinks() != open || node->liveChannels() != open) return node->name + counts;
       if (world_.openSockets(*node) > 1) return node->name + " has more than one socket to the server";
       if (node->session != PeerState::Open) return node->name + " is not registered with the server";
+      if (std::string open_ = world_.unsettled(*node); !open_.empty()) return open_;
       if (world_.socketDead(*node)) return node->name + " has not noticed that its socket is dead";
     }
     return {};
@@ -305,14 +396,15 @@ class Play {
       } else if (world_.now() - since >= kStays) {
         return checkMessages();
       }
-      world_.runFor(kPace);
+      runTo(world_.now() + kPace);
     }
     decidedAt_ = world_.now();
     if (!world_.broken().empty()) return;
     if (why.empty()) why = "now and then";
+    const bool negotiates = why.find("'s pc ") != std::string::npos;
     const bool leaks = why.find("RTCPeerConnections") != std::string::npos || why.find("socket") != std::string::npos;
     const bool lost = why.find("messages are missing") != std::string::npos || why.find(" file ") != std::string::npos;
-    broken(leaks ? kClean : lost ? kOnce : kDecides, why);
+    broken(negotiates ? kSame : leaks ? kClean : lost ? kOnce : kDecides, why);
   }
 
   // -- the promises ----------------------------------------------------------------------------------
@@ -378,11 +470,26 @@ class Play {
       }
     } else if (reason == "timeout" || reason == "signal-expired" || reason == "negotiation-failed") {
       if (talk.opened && talk.kind == ConnectionKind::Data) broken(kTrue, self + ": it was open");
+      checkExcuse(node, talk, self);
     } else {
       broken(kTrue, self + ": such a thing does not happen here");
     }
     if (plan_.calm && !reason.starts_with("closed by") && reason != "rejected" && !farGone && !node.destroyed) {
       broken(kCalm, self);
+    }
+  }
+
+  /// A connection that never opened: was anything in its way?
+  void checkExcuse(const Node& node, const Talk& talk, const std::string& self) {
+    const Node& far = *world_.node(talk.peer);
+    const auto troubled = [this](const Node& one) {
+      return !works(one) || one.movedAt > 0 || one.away > kAway || one.destroyed;
+    };
+    const bool excused =
+        troubled(node) || troubled(far) || world_.lostSignals(node, far) || pathTrouble_ || slowTrouble_;
+    // Nobody has to take a call.
+    if (!excused && !(talk.kind == ConnectionKind::Media && talk.reason == "timeout")) {
+      broken(kTrue, self + ": nothing was in its way");
     }
   }
 
@@ -409,7 +516,7 @@ class Play {
     bool greeted = false;
     std::string why = "nothing";
     while (world_.now() < until && !why.empty()) {
-      world_.runFor(kPace);
+      runTo(world_.now() + kPace);
       if (made != 0 && !greeted && left[0]->state(made) == ConnectionState::Open) greeted = send(*left[0], made, 30);
       why = undecided();
       if (made != 0 && !greeted && why.empty()) why = "a new connection did not open";
@@ -426,7 +533,7 @@ class Play {
     const auto over = [this] {
       return std::all_of(nodes_.begin(), nodes_.end(), [](const Node* node) { return !works(*node); });
     };
-    while (!over() && world_.now() < until) world_.runFor(kPace);
+    while (!over() && world_.now() < until) runTo(world_.now() + kPace);
     for (Node* node : nodes_) {
       if (works(*node)) {
         broken(kClean, node->name + " was destroyed and still holds " +
@@ -446,7 +553,12 @@ class Play {
   const Plan& plan_;
   World world_;
   std::vector<Node*> nodes_;
+  std::vector<Millis> well_;  ///< since when path and signaling of two nodes are well
+  std::vector<Millis> recoveries_;
+  bool trickles_ = true;  ///< everybody does
   bool healed_ = false;
+  bool pathTrouble_ = false;
+  bool slowTrouble_ = false;
   Millis decidedAt_ = 0;
 };
 

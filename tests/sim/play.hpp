@@ -14,6 +14,8 @@ struct Outcome {
   std::vector<Broken> broken;
   std::vector<std::string> trace;
   Millis decidedAfter = 0;  ///< from the healing until nothing was open to question
+  /// How long connections went on to recover once their path and the server were well.
+  std::vector<Millis> recoveries;
   Millis virtualTime = 0;
 };
 

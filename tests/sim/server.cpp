@@ -50,6 +50,29 @@ bool World::socketDead(const Node& node) const {
                      [&](const auto& one) { return one->node == &node && !one->closed && one->dead; });
 }
 
+bool World::signalingWell(const Node& node) const {
+  if (!node.alive || node.disposed || node.frozen || !node.online || node.session != PeerState::Open) return false;
+  if (!serverUp_ || slow_ > 0 || lossPercent_ > 0) return false;
+  const int index = socketOf(node, node.transport_);
+  return index >= 0 && sockets_[static_cast<std::size_t>(index)]->open &&
+         !sockets_[static_cast<std::size_t>(index)]->closed && !sockets_[static_cast<std::size_t>(index)]->dead;
+}
+
+bool World::lostSignals(const Node& a, const Node& b) const {
+  return std::any_of(lost_.begin(), lost_.end(), [&](const auto& pair) {
+    return pair == std::pair(a.index, b.index) || pair == std::pair(b.index, a.index);
+  });
+}
+
+/// Remembers who did not hear from whom.
+void World::vanishes(const std::string& from, std::string_view text) {
+  const Node* sender = node(from);
+  const Node* receiver = node(std::string(valueOf(text, R"("dst":")")));
+  if (sender == nullptr || receiver == nullptr || sender == receiver) return;
+  const std::pair pair(sender->index, receiver->index);
+  if (std::find(lost_.begin(), lost_.end(), pair) == lost_.end()) lost_.push_back(pair);
+}
+
 void World::clientConnects(Node& node, const std::string& id, const std::string& token, std::uint32_t transport) {
   const int index = static_cast<int>(sockets_.size());
   auto made = std::make_unique<Socket>();
@@ -84,6 +107,7 @@ void World::clientConnects(Node& node, const std::string& id, const std::string&
       clients_.push_back({s.id, s.token, index});
     }
     watchAlive(index);
+    watchOpening(index);
     if (swapped && settings.swapsSilently) return;
     serverSends(index, R"({"type":"OPEN"})");
     flushHeld(index);
@@ -107,6 +131,20 @@ void World::watchAlive(int index) {
     if (s.heard + settings.aliveTimeout > now()) return watchAlive(index);
     unregister(index);
     if (!s.dead) closeAtClient(index, "the server heard nothing");
+  });
+}
+
+/// PeerServer says nothing when it swaps the socket of a client that it knows: that counts as OPEN after a while.
+void World::watchOpening(int index) {
+  const Millis bound = settings.config.openTimeout + 500 + 4 * settings.signalLatency + 2 * settings.signalJitter;
+  at(now() + bound, [this, index, since = now()] {
+    const Socket& s = socket(index);
+    const Node& node = *s.node;
+    if (!s.open || s.closed || s.dead || !node.alive || node.disposed || node.frozen || node.movedAt >= since) return;
+    if (node.transport_ != s.transport || node.session == PeerState::Open || slow_ > 0 || !node.online) return;
+    const Client* known = client(s.id);
+    if (known == nullptr || known->socket != index) return;
+    breaks(kRegisters, node.name + " waits, and the server knows it");
   });
 }
 
@@ -155,7 +193,7 @@ void World::clientSays(Node& node, std::uint32_t transport, std::string&& text) 
   const int index = socketOf(node, transport);
   if (index < 0 || socket(index).givenUp) return illegal(node, "sends through a transport that it closed");
   Socket& s = socket(index);
-  if (s.closed) return;  // a WebSocket that is closed drops what is sent; its event is on the way
+  if (s.closed) return vanishes(s.id, text);  // a WebSocket that is closed drops what is sent; its event is on the way
   Millis when = now() + settings.signalLatency + slow_;
   if (settings.signalJitter > 0) {
     when += random.millis(0, settings.signalJitter);
@@ -167,7 +205,7 @@ void World::clientSays(Node& node, std::uint32_t transport, std::string&& text) 
 
 void World::serverGets(int index, std::string&& text) {
   Socket& s = socket(index);
-  if (!s.open || s.dead) return;
+  if (!s.open || s.dead) return vanishes(s.id, text);
   if (!s.node->online && s.node->alive) {
     s.heldUp.push_back(std::move(text));
     return;
@@ -181,7 +219,7 @@ void World::serverGets(int index, std::string&& text) {
   }
   if (random.chance(lossPercent_)) {
     if (tracing) note("server", "loses a message of " + from);
-    return;
+    return vanishes(from, text);
   }
   const std::string dst(valueOf(text, R"("dst":")"));
   const bool waits = type != "LEAVE" && type != "EXPIRE";
@@ -213,7 +251,8 @@ void World::hold(const std::string& dst, const std::string& from, std::string&& 
     const Held gone = std::move(*due);
     held_.erase(due);
     std::vector<std::string> told;
-    for (const auto& [sender, unused] : gone.messages) {
+    for (const auto& [sender, text] : gone.messages) {
+      vanishes(sender, text);
       if (std::find(told.begin(), told.end(), sender) != told.end()) continue;
       told.push_back(sender);
       const Client* back = client(sender);
@@ -236,7 +275,7 @@ void World::serverSends(int index, std::string text) {
   }
   at(when, [this, index, said = std::move(text)]() mutable {
     Socket& then = socket(index);
-    if (!then.open || then.closed || then.dead) return;
+    if (!then.open || then.closed || then.dead) return vanishes(std::string(valueOf(said, R"("src":")")), said);
     if (!then.node->online) {
       then.heldDown.push_back(std::move(said));
       return;
@@ -247,6 +286,9 @@ void World::serverSends(int index, std::string text) {
 
 void World::serverDown(bool told) {
   serverUp_ = false;
+  for (const Held& one : held_) {
+    for (const auto& [from, text] : one.messages) vanishes(from, text);
+  }
   held_.clear();
   clients_.clear();
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
@@ -291,6 +333,7 @@ void World::setOnline(Node& node, bool online, bool kept) {
 
 void World::changeNetwork(Node& node, bool noticed) {
   ++node.address;
+  node.movedAt = now();
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
     Socket& s = *sockets_[i];
     if (s.node != &node || s.closed) continue;

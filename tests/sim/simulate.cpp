@@ -7,6 +7,7 @@
 //   --stop                            ends at the first world that breaks a promise
 //   --list-bugs, --bug NAME           in a build with PEERBRIDGE_PLANTED_BUGS: plays with one of them put in
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -145,11 +146,13 @@ int simulate(int argc, char** argv) {
   Millis longest = 0;
   Millis together = 0;
   std::uint64_t slowest = 0;
+  std::vector<Millis> recoveries;
   for (std::uint64_t seed = options.first; seed < options.first + options.worlds; ++seed) {
     const Plan plan = planOf(seed, options.without);
     const Outcome outcome = play(plan, false);
     ++played;
     together += outcome.virtualTime;
+    recoveries.insert(recoveries.end(), outcome.recoveries.begin(), outcome.recoveries.end());
     if (outcome.decidedAfter > longest) {
       longest = outcome.decidedAfter;
       slowest = seed;
@@ -172,6 +175,15 @@ int simulate(int argc, char** argv) {
       static_cast<unsigned long long>(played), static_cast<unsigned long long>(failed),
       static_cast<double>(together) / 3'600'000, seconds, static_cast<long long>(longest),
       static_cast<unsigned long long>(slowest));
+  if (!recoveries.empty()) {
+    std::sort(recoveries.begin(), recoveries.end());
+    const auto at = [&](std::size_t percent) {
+      return static_cast<long long>(recoveries[std::min(recoveries.size() - 1, recoveries.size() * percent / 100)]);
+    };
+    std::printf(
+        "%zu recoveries: open again %lld ms after path and server were back (median), %lld (p95), %lld (most)\n",
+        recoveries.size(), at(50), at(95), at(100));
+  }
   return failed == 0 ? 0 : 1;
 }
 

@@ -177,6 +177,7 @@ void Node::freeze() { frozen = true; }
 void Node::thaw() {
   if (!frozen) return;
   frozen = false;
+  movedAt = world_.now();
   drain();
 }
 
@@ -270,6 +271,18 @@ void Node::drain() {
   }
   busy_ = false;
   if (!disposed && alive) arm();
+  if (!changed_.empty()) checkLinks();
+}
+
+void Node::checkLinks() {
+  for (const ConnectionHandle connection : std::exchange(changed_, {})) {
+    const Talk& talk = talks[connection];
+    const auto count = std::count_if(links_.begin(), links_.end(),
+                                     [connection](const Link& link) { return link.connection == connection; });
+    if (alive && talk.outgoing && talk.state == ConnectionState::Open && count != 1) {
+      world_.breaks(kOneLink, name + " has " + std::to_string(count) + " for " + std::to_string(connection));
+    }
+  }
 }
 
 void Node::arm() {
@@ -323,6 +336,7 @@ void Node::changeState(ConnectionHandle connection, ConnectionState state) {
   if (talk.state != state) talk.since = world_.now();
   if (state == ConnectionState::Recovering && talk.state != state) ++talk.recovered;
   talk.state = state;
+  changed_.push_back(connection);
   if (state == ConnectionState::Open) talk.opened = true;
 }
 
@@ -351,6 +365,7 @@ void Node::perform(Output& output) {
       if (talk == talks.end()) return world_.illegal(*this, "a link of no connection");
       const int pc = world_.createPc(*this, o.link, talk->second.tracks);
       links_.push_back({o.link, o.connection, pc});
+      changed_.push_back(o.connection);
       if (world_.tracing) {
         world_.note(name, "  link " + std::to_string(o.link) + " of " + self + " is pc " + std::to_string(pc));
       }
@@ -377,6 +392,7 @@ void Node::perform(Output& output) {
           std::find_if(channels_.begin(), channels_.end(), [&](const auto& c) { return c.first == o.channel; });
       if (it == channels_.end()) return world_.illegal(*this, "binds a channel that it does not have");
       carriers_[o.connection] = o.channel;
+      talks[o.connection].bound = true;
       world_.end(it->second).low = o.length;
       if (world_.tracing) {
         world_.note(name, "  " + self + " is carried by pc " + std::to_string(world_.end(it->second).pc));
@@ -399,6 +415,8 @@ void Node::perform(Output& output) {
       if (endpoint->connectionCount() != 0) world_.breaks(kStory, name + " disposes with connections left");
       return;
     case OutputType::PeerState:
+      if (session != PeerState::Open) away += world_.now() - std::exchange(awaySince, world_.now());
+      awaySince = world_.now();
       session = static_cast<PeerState>(o.state);
       return tell(std::string("state:") + nameOf(session));
     case OutputType::PeerOpened:

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -100,7 +101,10 @@ struct Talk {
   bool closedTold = false;
   std::string reason;
   std::string error;
-  int tracks = 0;  ///< of this side, for every new link
+  bool bound = false;         ///< a channel carries it, or did
+  Millis recoverBegan = 0;    ///< for Play: since when nothing was in the way of its recovery; 0: it does not recover
+  Millis deafSince = kNever;  ///< for Play: since when no frame could come
+  int tracks = 0;             ///< of this side, for every new link
   std::array<std::uint32_t, kMessageLanes> sent{};
   std::array<std::uint32_t, kMessageLanes> received{};
   /// What mark() covered.
@@ -171,6 +175,9 @@ class Node {
   bool left = false;       ///< the application said disconnect
   int index = 0;           ///< among the world's nodes
   int address = 0;         ///< changes with the network: paths and candidates of the old one lead nowhere
+  Millis movedAt = 0;      ///< when address changed, or the page slept, last
+  Millis away = 0;         ///< how long it was not registered, all in all
+  Millis awaySince = 0;
   PeerState session = PeerState::Idle;
 
  private:
@@ -200,6 +207,7 @@ class Node {
   void fileState(Talk& talk, ConnectionHandle connection, const Output& output);
   void supply(ConnectionHandle connection, const Output& output);
   void arm();
+  void checkLinks();
   void tell(std::string event);
   [[nodiscard]] int pcOf(LinkHandle link) const;
 
@@ -213,6 +221,7 @@ class Node {
   std::map<ConnectionHandle, ChannelHandle> carriers_;   ///< by channel-bind
   std::map<std::pair<ConnectionHandle, int>, std::string> partial_;
   std::map<std::pair<ConnectionHandle, Ticket>, std::string> queued_;
+  std::vector<ConnectionHandle> changed_;  ///< what to look at after this turn
   std::deque<Pending> inbox_;
   bool busy_ = false;
   std::uint32_t transport_ = 0;
@@ -270,6 +279,16 @@ class World {
   [[nodiscard]] const std::deque<std::unique_ptr<Node>>& nodes() const { return nodes_; }
   /// Sockets that the clients have not given up.
   [[nodiscard]] std::size_t openSockets(const Node& node) const;
+  /// Do packets arrive, both ways?
+  [[nodiscard]] bool pathWell(const Node& a, const Node& b) const { return reaches(a, b) && reaches(b, a); }
+  /// Does what `node` says through the server arrive, and what is said to it?
+  [[nodiscard]] bool signalingWell(const Node& node) const;
+  /// Would a frame of the other side arrive now?
+  [[nodiscard]] bool hears(const Node& node, ConnectionHandle connection) const;
+  /// What is still to be negotiated, or that the two sides do not describe the same; or nothing.
+  [[nodiscard]] std::string unsettled(const Node& node) const;
+  /// Signaling messages between the two that were lost on their way.
+  [[nodiscard]] bool lostSignals(const Node& a, const Node& b) const;
   /// Does `node` believe in a socket that leads nowhere?
   [[nodiscard]] bool socketDead(const Node& node) const;
 
@@ -410,6 +429,8 @@ class World {
   void unregister(int socket);
   void closeAtClient(int socket, const std::string& why);
   void watchAlive(int socket);
+  void watchOpening(int socket);
+  void vanishes(const std::string& from, std::string_view text);
   void flushHeld(int socket);
   [[nodiscard]] Client* client(const std::string& id);
 
@@ -470,7 +491,8 @@ class World {
   std::vector<Held> held_;
   std::vector<Broken> broken_;
   std::vector<std::string> trace_;
-  std::vector<std::pair<int, int>> cut_;  ///< from, to: packets that do not arrive
+  std::vector<std::pair<int, int>> cut_;   ///< from, to: packets that do not arrive
+  std::vector<std::pair<int, int>> lost_;  ///< from, to: signaling messages that did not arrive
   bool pathUp_ = true;
   bool serverUp_ = true;
   Millis slow_ = 0;
@@ -483,6 +505,8 @@ inline constexpr const char* kLegal = "no call is asked for that a browser would
 inline constexpr const char* kOnce = "every message arrives once and in order";
 inline constexpr const char* kMarker = "a delivered marker tells the truth";
 inline constexpr const char* kStory = "a connection tells one story, from connecting to closed";
+inline constexpr const char* kRegisters = "a server that took the registration is believed within two seconds";
+inline constexpr const char* kOneLink = "who made a connection has one RTCPeerConnection for it while it is open";
 inline constexpr const char* kQuiet = "no timer runs without a rest";
 
 [[nodiscard]] const char* nameOf(ConnectionState state);
