@@ -47,7 +47,8 @@ std::string_view meaning(Trigger trigger) {
              "changed). Or the browser: `link-state` disconnected or failed, or the channel closed without a CLOSE "
              "before it (native protocol).";
     case Trigger::PathUp:
-      return "The other side: a frame of it came, through the old link or through the fresh one. Where no frames are "
+      return "The other side: it answered a PING through the old link, or a frame came through a fresh one. Where no "
+             "frames are "
              "exchanged (PeerJS, a call whose channel is not there): the browser, by `link-state` connected or "
              "`path-changed`.";
     case Trigger::LocalClose:
