@@ -5,11 +5,16 @@
 import { keep, load, options, withLab } from './lab/lab.mjs'
 import { quantile, table } from './statistics.mjs'
 
-/** The budget of a recovery, and some. */
-const patience = 90_000
-
 export async function main(args) {
-  const given = options(args, { repeats: 3, servers: ['peerbridge', 'peerserver'], lanes: ['peerbridge', 'peerjs'], browser: ['chromium'], name: 'kill' })
+  const given = options(args, {
+    repeats: 3,
+    servers: ['peerbridge', 'peerserver'],
+    lanes: ['peerbridge', 'peerjs'],
+    browser: ['chromium'],
+    /** The budget of a recovery and some, seconds. */
+    patience: 70,
+    name: 'kill',
+  })
   const trials = []
   for (let repeat = 1; repeat <= given.repeats; repeat++) {
     for (const server of given.servers) {
@@ -26,7 +31,7 @@ export async function main(args) {
         const warm = Object.fromEntries(given.lanes.map(lane => [lane, 100]))
         await Promise.all([a, b].map(({ page }) => page.call('heardAll', warm, 10_000)))
         const killedAt = await network.kill('b')
-        await Promise.all(given.lanes.map(lane => a.page.call('noted', lane, '^(channel closed|closed)', patience)))
+        await Promise.all(given.lanes.map(lane => a.page.call('noted', lane, '^(channel closed|closed)', given.patience * 1000)))
         const read = await a.page.call('read')
         for (const lane of given.lanes) {
           const log = read[lane].log.filter(([, at]) => at >= killedAt).map(([what, at]) => [what, at - killedAt])
