@@ -27,6 +27,8 @@ export async function main(args) {
     patience: 10,
     /** Keeps two files apart. */
     name: 'recovery',
+    /** JSON for peerbridge's option of that name, to try others than the defaults. */
+    timers: '{}',
     /** 1 puts the table into docs/recovery.md. */
     write: 0,
   })
@@ -64,8 +66,8 @@ async function both(lab) {
   return { a, b }
 }
 
-async function tryOnce({ network, host, ports }, a, b, { kind, outage, number, lanes, patience }) {
-  const settings = { host, port: ports.peerbridge }
+async function tryOnce({ network, host, ports }, a, b, { kind, outage, number, lanes, patience, timers }) {
+  const settings = { host, port: ports.peerbridge, timers: JSON.parse(timers) }
   for (const lane of lanes) {
     await b.call('prepare', lane, lane, { ...settings, id: `b-${lane}-${number}` }, true)
     await a.call('prepare', lane, lane, { ...settings, id: `a-${lane}-${number}` }, false)

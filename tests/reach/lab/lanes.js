@@ -179,12 +179,13 @@ class PeerLane extends Lane {
   #connection
   #closed
 
-  constructor(Peer, { id, early, restart: _restart, watch: _watch, ...options }) {
+  constructor(Peer, { id, early, restart: _restart, watch: _watch, timers = {}, ...options }) {
     super()
     this.id = id
     this.early = early
     this.#Peer = Peer
-    this.#options = options
+    // PeerJS does not know the option and does not mind it.
+    this.#options = { ...options, timers }
   }
 
   register() {
