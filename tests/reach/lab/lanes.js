@@ -177,7 +177,6 @@ class PeerLane extends Lane {
   #Peer
   #options
   #connection
-  #closed
 
   constructor(Peer, { id, early, restart: _restart, watch: _watch, timers = {}, ...options }) {
     super()
@@ -215,7 +214,6 @@ class PeerLane extends Lane {
 
   #adopt(connection, opened) {
     this.#connection = connection
-    this.#closed = new Promise(resolve => connection.once('close', resolve))
     connection.on('open', () => {
       this.note('channel open')
       opened()
@@ -240,7 +238,6 @@ class PeerLane extends Lane {
   /** Ends the connection and leaves the peer. */
   hangUp() {
     this.#connection.close()
-    return this.#closed
   }
 
   close() {
