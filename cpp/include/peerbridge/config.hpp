@@ -47,8 +47,8 @@ struct Config {
   Millis urgentProbeTimeout = 1'500;
   /// A transport that is neither open nor closed after this long is given up.
   Millis connectTimeout = 10'000;
-  /// While a connection recovers an attempt gets only so long, and pauses are at most the second: TCP repeats a lost SYN
-  /// after 1, 3 and 7 s, and would sleep through the moment when the network returns. Shorter ones made it worse:
+  /// While a connection recovers an attempt gets only so long, and pauses are at most the second: TCP repeats a lost
+  /// SYN after 1, 3 and 7 s, and would sleep through the moment when the network returns. Shorter ones made it worse:
   /// Chromium makes WebSockets wait by how many failed before. After 15 attempts thrice as long.
   Millis urgentConnectTimeout = 2'500;
   Millis urgentReconnectDelay = 500;
@@ -95,8 +95,8 @@ struct Config {
   Millis restartDelay = 1'000;
   Millis restartMaxDelay = 8'000;
   /// Nothing came for so long: a fresh RTCPeerConnection races the old one. After the path is back, the old one waits
-  /// for SCTP's next retransmission, 2.8, 5.8, 8.8 s … after the cut in Chromium and in Firefox; one that was negotiated
-  /// meanwhile opens within 0.1 s.
+  /// for SCTP's next retransmission, 2.8, 5.8, 8.8 s … after the cut in Chromium and in Firefox; one that was
+  /// negotiated meanwhile opens within 0.1 s.
   Millis raceDelay = 3'000;
   /// The browser says that the path is back, and nothing comes through it for so long: then SCTP sleeps, and a fresh
   /// RTCPeerConnection is faster.
