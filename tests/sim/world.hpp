@@ -182,6 +182,7 @@ class Node {
 
  private:
   friend class World;
+  friend class Replay;  // traces/replay.cpp
   struct Pending {
     bool isFrame = false;
     Input input;
@@ -300,6 +301,7 @@ class World {
 
  private:
   friend class Node;
+  friend class Replay;
 
   enum class Signaling : std::uint8_t { Stable, HaveLocalOffer, HaveRemoteOffer };
 
