@@ -181,7 +181,7 @@ export interface CoreTimers {
   /**
    * The same while a connection recovers, thrice as long after 15 tries: TCP would sleep through the moment when the network
    * returns.
-   * @default 2_500
+   * @default 1_500
    */
   urgentConnectTimeout?: number
   /** Longest pause between two tries while a connection recovers. @default 500 */

@@ -17,7 +17,7 @@ constexpr Millis kAsleep = 1'500;
 // Chromium makes WebSockets wait by how many failed in the last minutes: after 20 up to 0.2 s, after 30 up to 5 s.
 constexpr std::int32_t kHurriedAttempts = 15;
 // An attempt that began just now is not begun anew.
-constexpr Millis kJustNow = 100;
+constexpr Millis kJustNow = 20;
 
 }  // namespace
 
