@@ -3,7 +3,7 @@ import type { ConnectionHooks, Driver } from './driver/driver.js'
 import { messageOf, PeerError, type PeerErrorCode } from './errors.js'
 import { Emitter } from './events.js'
 import type { Peer } from './peer.js'
-import { readPath, type ConnectionStats, type Path } from './stats.js'
+import type { ConnectionStats, Path } from './stats.js'
 
 /** What both kinds of connections emit. */
 export interface ConnectionEvents {
@@ -108,7 +108,7 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
   /** Everything that can be counted. */
   async stats(): Promise<ConnectionStats> {
     const report = await this.peerConnection?.getStats() ?? null
-    if (report) this.#setPath(readPath(report))
+    if (report) this.#setPath(this.driver.path(report))
     return {
       path: this.#path,
       bufferedAmount: this.driver.dataChannel(this.handle)?.bufferedAmount ?? 0,
@@ -199,7 +199,7 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
     const now = performance.now()
     if (!this.#open || now - this.#pathAt < pathAge) return
     this.#pathAt = now
-    this.peerConnection?.getStats().then(report => this.#setPath(readPath(report))).catch((error: unknown) => {
+    this.peerConnection?.getStats().then(report => this.#setPath(this.driver.path(report))).catch((error: unknown) => {
       this.provider._log(2, `no path of ${this.connectionId}: ${messageOf(error)}`)
     })
     clearTimeout(this.#pathTimer)

@@ -272,6 +272,7 @@ export class Peer extends Emitter<PeerEvents> {
       rtc: options.config,
       warm: options.warm,
       transport: this.#transport,
+      start: { ...(id !== undefined && { id }), token: options.token },
       load: () => loadRuntime(options.wasm),
       event: event => this.#event(event),
       hooks: connection => this.#byHandle.get(connection),
@@ -280,7 +281,6 @@ export class Peer extends Emitter<PeerEvents> {
         : new PeerError('core-unavailable', `The core could not be started: ${messageOf(error)}`, { cause: error })),
       failed: error => this.#error(new PeerError('webrtc', `The browser made no RTCPeerConnection: ${messageOf(error)}. Check the option config, and that not hundreds of connections are open.`, { cause: error })),
     })
-    this.#driver.feed({ type: 'start', ...(id !== undefined && { id }), token: options.token })
   }
 
   #connect(peer: string, kind: 'data', options: ConnectOptions): DataConnection | undefined

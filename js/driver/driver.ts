@@ -8,7 +8,9 @@
 import type { Core, CoreCommand, CoreConfig, CoreEvent, CoreInput, Lane } from '../core/types.js'
 import { messageOf } from '../errors.js'
 import { surface } from '../events.js'
+import { early } from '../signaling/early.js'
 import type { SignalingChannel, SignalingTransport } from '../signaling/transport.js'
+import type { Path } from '../stats.js'
 import { randomToken } from '../util.js'
 import { Assembly } from './assembly.js'
 
@@ -24,9 +26,12 @@ export interface ValueCodec {
 /** What is loaded lazily. */
 export interface Runtime {
   create(config: CoreConfig, now: number): Core
-  values: ValueCodec
+  /** Comes by itself: nothing but values has to wait for it. */
+  values: Promise<ValueCodec>
   /** See environment.ts. */
   watch(feed: (input: CoreInput & { type: 'network' | 'page-hide' }) => void, signal: AbortSignal): void
+  /** See ../stats.ts. */
+  path(report: RTCStatsReport): Path | null
   /** See timer.ts. */
   timer(fire: () => void): { set(at: number | null): void, dispose(): void }
   /** See spare.ts. */
@@ -62,6 +67,8 @@ export interface DriverOptions {
   /** Keeps an RTCPeerConnection ready. */
   warm?: boolean
   transport: SignalingTransport
+  /** What the core is told first, and the server too, while the core is on its way. */
+  start?: { id?: string, token: string }
   load: () => Promise<Runtime>
   event(event: CoreEvent): void
   hooks(connection: number): ConnectionHooks | undefined
@@ -100,6 +107,7 @@ const isEvent = (type: string): boolean =>
 
 export class Driver {
   readonly #options: DriverOptions
+  readonly #transport: SignalingTransport
   readonly #links = new Map<number, Link>()
   readonly #channels = new Map<number, Channel>()
   /** Which channel carries a connection. */
@@ -118,34 +126,50 @@ export class Driver {
   readonly #over = new Set<number>()
   readonly #end = new AbortController()
   #inbox: (() => void)[] = []
+  /** What came through data channels before the codec. */
+  #unread: (() => void)[] = []
   #core: Core | null = null
   #values: ValueCodec | null = null
+  #runtime: Runtime | null = null
   #draining = false
   #timer: ReturnType<Runtime['timer']> | null = null
   #spare: ReturnType<Runtime['spare']> | null = null
+  /** For a connection that is wanted before the core is there: the first one of a page takes long, and then makes a certificate. */
+  #first: RTCPeerConnection | null = null
   #armed: number | null = null
   #handle = -1
   #disposed = false
 
   constructor(options: DriverOptions) {
     this.#options = options
-    options.load().then(runtime => {
-      if (this.#disposed) return
-      this.#core = runtime.create(options.config, performance.now())
-      this.#values = runtime.values
-      this.#timer = runtime.timer(() => {
-        this.#armed = null
-        this.feed({ type: 'timeout' })
-      })
-      if (options.warm) this.#spare = runtime.spare(options.rtc)
-      runtime.watch((input) => {
-        if (input.type === 'network' && (input.change === 'online' || input.change === 'changed')) this.#spare?.renew()
-        this.feed(input)
-      }, this.#end.signal)
-      this.#drain()
-    }).catch((error: unknown) => {
+    const { start, transport } = options
+    this.#transport = start ? early(transport, start.id, start.token, this.#end.signal) : transport
+    if (start) this.feed({ type: 'start', ...start })
+    this.#begin().catch((error: unknown) => {
       if (!this.#disposed) options.unavailable(error)
     })
+  }
+
+  async #begin(): Promise<void> {
+    const options = this.#options
+    const runtime = this.#runtime = await options.load()
+    if (this.#disposed) return
+    this.#core = runtime.create(options.config, performance.now())
+    this.#timer = runtime.timer(() => {
+      this.#armed = null
+      this.feed({ type: 'timeout' })
+    })
+    if (options.warm) this.#spare = runtime.spare(options.rtc)
+    runtime.watch((input) => {
+      if (input.type === 'network' && (input.change === 'online' || input.change === 'changed')) this.#spare?.renew()
+      this.feed(input)
+    }, this.#end.signal)
+    this.#drain()
+    // The core did not want it, and what it does not want now was configured too early.
+    this.#first?.close()
+    this.#first = null
+    this.#values = await runtime.values
+    for (const what of this.#unread.splice(0)) what()
   }
 
   // ---- the control border
@@ -157,7 +181,18 @@ export class Driver {
 
   /** Tells the core; before it is loaded, later. Commands and events that follow happen before this returns, unless called from one. */
   feed(input: CoreInput): void {
+    // Behind the way to the server, which begins in this turn too.
+    if (input.type === 'connect' && !this.#core) queueMicrotask(() => this.#prepare())
     this.#run(() => this.#core!.handle(input, performance.now()))
+  }
+
+  #prepare(): void {
+    if (this.#core || this.#disposed) return
+    try {
+      this.#first ??= new RTCPeerConnection(this.#options.rtc)
+    }
+    catch { // the core's own wish for one will tell
+    }
   }
 
   /** Is the core here? */
@@ -172,6 +207,7 @@ export class Driver {
     this.#end.abort()
     this.#timer?.dispose()
     this.#spare?.dispose()
+    this.#first?.close()
     for (const channel of this.#signaling.values()) channel?.close()
     this.#signaling.clear()
     for (const link of [...this.#links.keys()]) this.#closeLink(link)
@@ -318,8 +354,7 @@ export class Driver {
   // ---- signaling
 
   #requestId(op: number): void {
-    const { transport } = this.#options
-    const id = transport.requestId?.(this.#end.signal) ?? Promise.resolve(randomToken())
+    const id = this.#transport.requestId?.(this.#end.signal) ?? Promise.resolve(randomToken())
     id.then(
       id => this.feed({ type: 'id-assigned', op, id }),
       (error: unknown) => this.feed({ type: 'id-failed', op, message: messageOf(error) }),
@@ -331,7 +366,7 @@ export class Driver {
     // Known before it is made: a transport of the application may report from within connect().
     this.#signaling.set(transport, null)
     try {
-      const channel = this.#options.transport.connect(id, token, {
+      const channel = this.#transport.connect(id, token, {
         opened: () => { if (current()) this.feed({ type: 'signaling-opened', transport }) },
         message: text => { if (current()) this.feed({ type: 'signaling-message', transport, text }) },
         closed: (reason) => { if (current()) this.#signalingClosed(transport, reason) },
@@ -356,6 +391,11 @@ export class Driver {
     return this.#bearers.get(connection)?.pc ?? null
   }
 
+  /** What the statistics of an RTCPeerConnection say. */
+  path(report: RTCStatsReport): Path | null {
+    return this.#runtime!.path(report)
+  }
+
   /** The channel that carries a connection. */
   dataChannel(connection: number): RTCDataChannel | null {
     return this.#carriers.get(connection)?.dc ?? null
@@ -365,7 +405,8 @@ export class Driver {
     const hooks = this.#options.hooks(connection)
     let pc: RTCPeerConnection
     try {
-      pc = this.#spare?.take() ?? new RTCPeerConnection(this.#options.rtc)
+      pc = this.#first ?? this.#spare?.take() ?? new RTCPeerConnection(this.#options.rtc)
+      this.#first = null
     }
     catch (error) {
       this.#guard(() => this.#options.failed(error, connection))
@@ -508,16 +549,21 @@ export class Driver {
       this.feed({ type: 'channel-opened', channel: handle, maxMessageSize })
       if (this.#bearers.get(record.connection) === record) this.#guard(() => this.#options.hooks(record.connection)?.channelOpened())
     }
-    dc.onopen = open
-    dc.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
+    // Open for the core is what can be read.
+    const then = (what: () => void): void => {
+      if (this.#values) what()
+      else this.#unread.push(what)
+    }
+    dc.onopen = () => then(open)
+    dc.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => then(() => {
       const frame = typeof data === 'string' ? new TextEncoder().encode(data).buffer : data
       this.#run(() => this.#receive(handle, frame))
-    }
-    dc.onclose = () => {
+    })
+    dc.onclose = () => then(() => {
       this.#detachChannel(handle, channel)
       this.feed({ type: 'channel-closed', channel: handle })
-    }
-    return open
+    })
+    return () => then(open)
   }
 
   #detachChannel(handle: number, channel: Channel): void {

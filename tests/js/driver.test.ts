@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi, type Mocked } from 'vitest'
 import type { CoreEvent, CoreOutput, Delivery } from '../../js/core/types.js'
-import { type ConnectionHooks, Driver, type Runtime } from '../../js/driver/driver.js'
-import { FakeChannel, FakeCore, FakePeerConnection, FakeTransport, runtime, settled } from './fakes.js'
+import { type ConnectionHooks, Driver, type Runtime, type ValueCodec } from '../../js/driver/driver.js'
+import { deferred } from '../../js/events.js'
+import { codec as encoding, FakeChannel, FakeCore, FakePeerConnection, FakeTransport, runtime, settled } from './fakes.js'
 
 let core: FakeCore
 let transport: FakeTransport
@@ -116,6 +117,74 @@ describe('the control border', () => {
     vi.advanceTimersByTime(1)
     expect(core.ofType('timeout')).toHaveLength(1)
     expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('goes to the server and makes an RTCPeerConnection while the core is being loaded, which both find', async () => {
+    const loaded = deferred<Runtime>()
+    core.answer = input => input.type === 'start'
+      ? [{ type: 'signaling-connect', transport: 8, id: 'ada', token: 't' }]
+      : input.type === 'connect' ? [{ type: 'link-create', link: 4, connection: input.connection }] : []
+    const driver = new Driver({
+      config: { seed: 1 }, rtc: { iceServers: [] }, transport, load: () => loaded.promise, start: { id: 'ada', token: 't' },
+      event: () => {}, hooks: () => hooks, unavailable: unavailable as never, failed: failed as never,
+    })
+    driver.feed({ type: 'connect', connection: 1, peer: 'bob', connectionId: 'c', kind: 'data', label: '', serialization: 'binary', reliable: true })
+    driver.feed({ type: 'connect', connection: 3, peer: 'bob', connectionId: 'd', kind: 'data', label: '', serialization: 'binary', reliable: true })
+    await settled()
+    expect(FakePeerConnection.made).toMatchObject([{ config: { iceServers: [] } }])
+    transport.channels[0]!.handlers.opened()
+    loaded.resolve(runtime(core))
+    await settled()
+    expect(transport.channels).toHaveLength(1)
+    expect(core.inputs.map(input => input.type)).toEqual(['start', 'connect', 'connect', 'signaling-opened'])
+    expect(driver.peerConnection(1)).toBe(FakePeerConnection.made[0])
+    expect(driver.peerConnection(3)).toBe(FakePeerConnection.made[1])
+    expect(FakePeerConnection.made).toHaveLength(2)
+  })
+
+  it.each([
+    ['the core wants none', (driver: Driver) => void driver],
+    ['the peer ends before the core is there', (driver: Driver) => driver.dispose()],
+  ])('closes the RTCPeerConnection that it made ahead when %s', async (_, then) => {
+    const loaded = deferred<Runtime>()
+    const driver = make(() => loaded.promise)
+    driver.feed({ type: 'connect', connection: 1, peer: '/', connectionId: 'c', kind: 'data', label: '', serialization: 'binary', reliable: true })
+    await settled()
+    expect(FakePeerConnection.made).toMatchObject([{ closed: false }])
+    then(driver)
+    loaded.resolve(runtime(core))
+    await settled()
+    expect(FakePeerConnection.made).toMatchObject([{ closed: true }])
+    tell(driver, { type: 'link-create', link: 4, connection: 2 })
+    expect(driver.peerConnection(2)).not.toBe(FakePeerConnection.made[0])
+  })
+
+  it('holds what comes through a channel until the codec can read it, and holds nothing else', async () => {
+    const codec = deferred<ValueCodec>()
+    const driver = make(() => Promise.resolve({ ...runtime(core), values: codec.promise }))
+    await settled()
+    tell(driver, { type: 'link-create', link: 4, connection: 2 },
+      { type: 'channel-create', link: 4, channel: 6, label: 'chat', ordered: true, lowThreshold: 100 })
+    const channel = FakePeerConnection.made[0]!.channels[0]!
+    const receive = vi.spyOn(core, 'receive')
+    channel.open()
+    channel.onmessage!({ data: new ArrayBuffer(3) })
+    await settled()
+    expect(core.ofType('channel-opened')).toHaveLength(0)
+    expect(receive).not.toHaveBeenCalled()
+    receive.mockImplementation(() => expect(core.ofType('channel-opened')).toHaveLength(1))
+    codec.resolve(encoding)
+    await settled()
+    expect(receive).toHaveBeenCalledOnce()
+    channel.close()
+    expect(core.ofType('channel-closed')).toHaveLength(1)
+  })
+
+  it('reports that the codec could not be loaded', async () => {
+    const error = new Error('404')
+    make(() => Promise.resolve({ ...runtime(core), values: Promise.reject(error) }))
+    await settled()
+    expect(unavailable).toHaveBeenCalledWith(error)
   })
 
   it('reports that the runtime could not be loaded', async () => {

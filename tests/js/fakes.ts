@@ -5,6 +5,7 @@ import { watchEnvironment } from '../../js/driver/environment.js'
 import { Spare } from '../../js/driver/spare.js'
 import { PunctualTimer } from '../../js/driver/timer.js'
 import { PeerError } from '../../js/errors.js'
+import { readPath } from '../../js/stats.js'
 import type { SignalingChannel, SignalingHandlers, SignalingTransport } from '../../js/signaling/transport.js'
 
 export class FakeCore implements Core {
@@ -103,8 +104,9 @@ export const runtime = (core: FakeCore): Runtime => ({
     core.config = config
     return core
   },
-  values: codec,
+  values: Promise.resolve(codec),
   watch: watchEnvironment,
+  path: readPath,
   timer: fire => new PunctualTimer(fire),
   spare: rtc => new Spare(rtc),
 })
