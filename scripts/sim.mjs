@@ -1,6 +1,7 @@
 // Plays simulated worlds natively; see tests/sim/simulate.cpp.
 //
 //   npm run sim -- --seed 7              replays one world, with its trace
+//   npm run sim -- --seed 7 --shrink     makes it as short as possible first
 //   npm run sim -- --worlds 20000        plays many, and names those that break a promise
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'

@@ -67,6 +67,7 @@ class Planner {
     }
     // Long enough for those who answer late, short enough for a world to wait for its end.
     s.config.ringTimeout = 60'000;
+    if (random_.chance(15)) s.config.recoveryBudget = random_.millis(8'000, 20'000);
     plan_.calm = random_.chance(10);
     plan_.chaos = plan_.calm ? random_.millis(5'000, 10'000) : random_.millis(12'000, 35'000);
     const std::uint64_t many = random_.pick(10);
@@ -164,6 +165,10 @@ class Planner {
         case 0:
           add(Do::ServerDown, when, node);
           add(Do::ServerUp, until, node);
+          // What is begun meanwhile waits.
+          for (std::uint64_t waiting = random_.pick(4); waiting > 0; --waiting) {
+            add(random_.chance(20) ? Do::Call : Do::Connect, random_.millis(when, std::min(until, when + 5'000)), node);
+          }
           break;
         case 1:
         case 2: {

@@ -20,14 +20,15 @@ constexpr Millis kOpens = 1'500;
 /// recovers as soon as path and signaling are well again,
 constexpr Millis kRecovers = 10'000;
 /// and notices that nothing comes any more.
-constexpr Millis kNotices = 5'000;
+constexpr Millis kNotices = 3'500;
 
 /// Who was not at the server for longer than this may have missed what there was to say.
 constexpr Millis kAway = 15'000;
 
 constexpr const char* kPrompt = "a connection opens promptly where the network works";
+constexpr const char* kBudget = "no connection recovers beyond its budget";
 constexpr const char* kSwift = "a connection recovers soon after its path and the server are back";
-constexpr const char* kNoticed = "a path that is silent for five seconds is noticed";
+constexpr const char* kNoticed = "a path that is silent is noticed within three and a half seconds";
 constexpr const char* kDecides = "every connection ends open, or closed with a reason, on both sides";
 constexpr const char* kSame = "what one side changes is negotiated, and both sides agree on it";
 constexpr const char* kTrue = "the reason of a close is true";
@@ -152,9 +153,15 @@ class Play {
       talk.recoverBegan = 0;
     }
     // Candidates inside an offer that crosses another one are lost with it until they are sent again.
+    const bool smooth = well <= talk.begun || (!pathTrouble_ && !slowTrouble_ && node.movedAt == 0 &&
+                                               far->movedAt == 0 && well != kNever && !world_.lostSignals(node, *far));
     if (trickles_ && talk.state == ConnectionState::Connecting && talk.outgoing && talk.kind == ConnectionKind::Data &&
-        well <= talk.begun && now - talk.begun > kOpens + slack()) {
+        smooth && now - std::max(well, talk.begun) > kOpens + slack()) {
       broken(kPrompt, labelOf(node, handle, talk));
+    }
+    if (talk.state == ConnectionState::Recovering && !node.frozen &&
+        now - std::max(talk.since, node.movedAt) > plan_.settings.config.recoveryBudget + 1'000) {
+      broken(kBudget, labelOf(node, handle, talk));
     }
     if (talk.state != ConnectionState::Open || node.frozen || !talk.bound || world_.hears(node, handle)) {
       talk.deafSince = kNever;
@@ -465,8 +472,8 @@ class Play {
       if (std::find(told.begin(), told.end(), talk.peer) == told.end())
         broken(kTrue, self + ": the server never said so");
     } else if (reason == "connection-lost") {
-      if (!farGone && !farWants && (far.talk == nullptr || far.talk->reason != "peer-unavailable")) {
-        broken(kTrue, self + ": the other side is there, and the network was back in time");
+      if (talk.lasted < plan_.settings.config.recoveryBudget - 10) {
+        broken(kTrue, self + ": it recovered for " + std::to_string(talk.lasted) + " ms only");
       }
     } else if (reason == "timeout" || reason == "signal-expired" || reason == "negotiation-failed") {
       if (talk.opened && talk.kind == ConnectionKind::Data) broken(kTrue, self + ": it was open");

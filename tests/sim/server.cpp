@@ -94,7 +94,9 @@ void World::clientConnects(Node& node, const std::string& id, const std::string&
     s.lastDown = now() + settings.signalLatency;
     at(s.lastDown, [this, index] {
       Socket& then = socket(index);
-      if (then.open && !then.dead && !then.closed) then.node->feed(input::SignalingOpened{then.transport});
+      if (!then.open || then.dead || then.closed) return;
+      then.openedAt = now();
+      then.node->feed(input::SignalingOpened{then.transport});
     });
     Client* known = client(s.id);
     if (known != nullptr && known->token != s.token) {
@@ -107,8 +109,8 @@ void World::clientConnects(Node& node, const std::string& id, const std::string&
       clients_.push_back({s.id, s.token, index});
     }
     watchAlive(index);
-    watchOpening(index);
-    if (swapped && settings.swapsSilently) return;
+    s.silent = swapped && settings.swapsSilently;
+    if (s.silent) return;
     serverSends(index, R"({"type":"OPEN"})");
     flushHeld(index);
   });
@@ -134,20 +136,6 @@ void World::watchAlive(int index) {
   });
 }
 
-/// PeerServer says nothing when it swaps the socket of a client that it knows: that counts as OPEN after a while.
-void World::watchOpening(int index) {
-  const Millis bound = settings.config.openTimeout + 500 + 4 * settings.signalLatency + 2 * settings.signalJitter;
-  at(now() + bound, [this, index, since = now()] {
-    const Socket& s = socket(index);
-    const Node& node = *s.node;
-    if (!s.open || s.closed || s.dead || !node.alive || node.disposed || node.frozen || node.movedAt >= since) return;
-    if (node.transport_ != s.transport || node.session == PeerState::Open || slow_ > 0 || !node.online) return;
-    const Client* known = client(s.id);
-    if (known == nullptr || known->socket != index) return;
-    breaks(kRegisters, node.name + " waits, and the server knows it");
-  });
-}
-
 void World::unregister(int index) {
   socket(index).open = false;
   std::erase_if(clients_, [index](const Client& one) { return one.socket == index; });
@@ -165,6 +153,12 @@ void World::closeAtClient(int index, const std::string& why) {
 void World::clientLeaves(Node& node, std::uint32_t transport) {
   const int index = socketOf(node, transport);
   if (index < 0) return;
+  const Socket& s = socket(index);
+  // Silence after a swap counts as OPEN.
+  if (s.silent && s.open && !s.dead && s.openedAt <= now() - settings.config.openTimeout && !node.left &&
+      !node.destroyed && node.session != PeerState::Open) {
+    breaks(kRegisters, node.name + " gives up, and the server knows it");
+  }
   socket(index).givenUp = true;
   if (std::exchange(socket(index).closed, true)) return;
   // Behind what was said before.

@@ -333,6 +333,9 @@ void Node::changeState(ConnectionHandle connection, ConnectionState state) {
   if (talk.state == ConnectionState::Closed && state != ConnectionState::Closed) {
     world_.breaks(kStory, name + " revives connection " + std::to_string(connection));
   }
+  if (talk.state == ConnectionState::Recovering && state == ConnectionState::Closed) {
+    talk.lasted = world_.now() - talk.since;
+  }
   if (talk.state != state) talk.since = world_.now();
   if (state == ConnectionState::Recovering && talk.state != state) ++talk.recovered;
   talk.state = state;

@@ -93,7 +93,8 @@ struct Talk {
   bool outgoing = false;
   bool rings = false;  ///< a call that was not answered yet
   ConnectionState state = ConnectionState::Connecting;
-  Millis since = 0;  ///< of state
+  Millis since = 0;   ///< of state
+  Millis lasted = 0;  ///< how long it recovered before it was closed
   Millis begun = 0;
   bool opened = false;      ///< was open once
   int recovered = 0;        ///< how often it began to recover
@@ -393,11 +394,13 @@ class World {
     Node* node = nullptr;
     std::uint32_t transport = 0;
     std::string id, token;
-    bool open = false;     ///< as the server sees it
-    bool closed = false;   ///< as the client sees it
-    bool givenUp = false;  ///< by the client
-    bool dead = false;     ///< half-open
-    Millis heard = 0;      ///< the last heartbeat
+    bool open = false;         ///< as the server sees it
+    bool closed = false;       ///< as the client sees it
+    bool givenUp = false;      ///< by the client
+    bool dead = false;         ///< half-open
+    Millis heard = 0;          ///< the last heartbeat
+    bool silent = false;       ///< it was swapped in, without OPEN
+    Millis openedAt = kNever;  ///< at the client
     Millis lastUp = 0, lastDown = 0;
     std::vector<std::string> heldUp, heldDown;  ///< while the client is offline
   };
@@ -431,7 +434,6 @@ class World {
   void unregister(int socket);
   void closeAtClient(int socket, const std::string& why);
   void watchAlive(int socket);
-  void watchOpening(int socket);
   void vanishes(const std::string& from, std::string_view text);
   void flushHeld(int socket);
   [[nodiscard]] Client* client(const std::string& id);
