@@ -86,12 +86,12 @@ class Connection final : private Negotiation::Sink {
   // -- the browser -----------------------------------------------------------------------------------
   void opDone(Input& in, Millis now);
   void opFailed(Op op, const std::string& why, Millis now);
-  void localCandidate(LinkHandle link, CandidateInit& candidate, Millis now);
-  void gatheringComplete(LinkHandle link, Millis now);
-  void negotiationNeeded(LinkHandle link, Millis now);
-  void linkStateChanged(LinkHandle link, LinkState state, Millis now);
-  void pathChanged(LinkHandle link, Millis now);
-  void channelArrived(LinkHandle link, ChannelHandle channel, Millis now);
+  void localCandidate(LinkHandle handle, CandidateInit& candidate, Millis now);
+  void gatheringComplete(LinkHandle handle, Millis now);
+  void negotiationNeeded(LinkHandle handle, Millis now);
+  void linkStateChanged(LinkHandle handle, LinkState state, Millis now);
+  void pathChanged(LinkHandle handle, Millis now);
+  void channelArrived(LinkHandle handle, ChannelHandle channel, Millis now);
   void channelOpened(ChannelHandle channel, std::size_t maxMessageSize, Millis now);
   void channelClosed(ChannelHandle channel, Millis now);
   void networkChanged(NetworkChange change, Millis now);
