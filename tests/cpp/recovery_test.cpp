@@ -110,6 +110,19 @@ TEST_F(Recovery, ACallWhoseChannelClosedGetsANewOneAndNotOnlyItsPath) {
   EXPECT_EQ(ada.liveLinks(), 2U);
 }
 
+TEST_F(Recovery, ARacerThatCameBeforeTheSilenceWasNoticedIsKept) {
+  // Only Ada does not hear; Bob makes his link for the racer while he is open, and loses the path afterwards.
+  world.setReach(bob, ada, false);
+  world.runFor(2'500);
+  ASSERT_TRUE(ada.send(connection, "do you hear me?"));
+  ASSERT_TRUE(world.runUntil([&] { return bob.liveLinks() == 2; }, 10'000));
+  ASSERT_FALSE(recovering(bob, bob.incoming()));
+  world.setReach(ada, bob, false);
+  world.runFor(8'000);
+  EXPECT_TRUE(recovering(bob, bob.incoming()));
+  EXPECT_EQ(bob.liveLinks(), 2U);
+}
+
 TEST_F(Recovery, ClosingWhileRecoveringTellsTheOtherSideThroughTheServer) {
   world.pathDown();
   world.runFor(5'000);

@@ -52,7 +52,7 @@ bool World::socketDead(const Node& node) const {
 
 bool World::signalingWell(const Node& node) const {
   if (!node.alive || node.disposed || node.frozen || !node.online || node.session != PeerState::Open) return false;
-  if (!serverUp_ || slow_ > 0 || lossPercent_ > 0) return false;
+  if (!serverUp_ || slow_ > 0 || now() < slowUntil_ || lossPercent_ > 0) return false;
   const int index = socketOf(node, node.transport_);
   return index >= 0 && sockets_[static_cast<std::size_t>(index)]->open &&
          !sockets_[static_cast<std::size_t>(index)]->closed && !sockets_[static_cast<std::size_t>(index)]->dead;
@@ -192,8 +192,9 @@ void World::clientSays(Node& node, std::uint32_t transport, std::string&& text) 
   if (settings.signalJitter > 0) {
     when += random.millis(0, settings.signalJitter);
   } else {
-    when = s.lastUp = std::max(s.lastUp, when);
+    when = std::max(s.lastUp, when);
   }
+  s.lastUp = std::max(s.lastUp, when);
   at(when, [this, index, said = std::move(text)]() mutable { serverGets(index, std::move(said)); });
 }
 
@@ -276,6 +277,12 @@ void World::serverSends(int index, std::string text) {
     }
     then.node->feed(input::SignalingMessage{then.transport, std::move(said)});
   });
+}
+
+void World::serverSlow(Millis by) {
+  // What was said meanwhile is still on its way, and what follows stays behind it.
+  slowUntil_ = now() + slow_ + settings.signalLatency;
+  slow_ = by;
 }
 
 void World::serverDown(bool told) {

@@ -251,7 +251,7 @@ class World {
   void serverDown(bool told = true);
   void serverUp() { serverUp_ = true; }
   /// Every message takes so much longer.
-  void serverSlow(Millis by) { slow_ = by; }
+  void serverSlow(Millis by);
   void serverLoses(std::uint64_t percent) { lossPercent_ = percent; }
   /// What goes through the socket of `node` vanishes, both ways, and nobody is told.
   void halfOpen(Node& node);
@@ -500,6 +500,7 @@ class World {
   bool pathUp_ = true;
   bool serverUp_ = true;
   Millis slow_ = 0;
+  Millis slowUntil_ = 0;
   std::uint64_t lossPercent_ = 0;
   std::uint64_t heldNumber_ = 0;
 };

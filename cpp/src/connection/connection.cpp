@@ -656,6 +656,8 @@ void Connection::pathDown(const char* reason, Millis now) {
   suspectedAt_ = 0;
   reattached_ = asked_ = false;
   if (current_) current_->unconfirmed();
+  // The racer that came before is wanted now.
+  if (fresh_ && !identity_.outgoing) fresh_->givenUpAt = now + config_.negotiationTimeout;
   raceAt_ = now + std::max<Millis>(config_.raceDelay - config_.silenceLimit, 0);
   if (identity_.outgoing) {
     tryRestart(now);
