@@ -113,7 +113,7 @@ TEST_F(Recovery, ACallWhoseChannelClosedGetsANewOneAndNotOnlyItsPath) {
 TEST_F(Recovery, ARacerThatCameBeforeTheSilenceWasNoticedIsKept) {
   // Only Ada does not hear; Bob makes his link for the racer while he is open, and loses the path afterwards.
   world.setReach(bob, ada, false);
-  world.runFor(2'500);
+  world.runFor(1'500);
   ASSERT_TRUE(ada.send(connection, "do you hear me?"));
   ASSERT_TRUE(world.runUntil([&] { return bob.liveLinks() == 2; }, 10'000));
   ASSERT_FALSE(recovering(bob, bob.incoming()));
