@@ -92,6 +92,7 @@ export class Recorder {
       override close(): void {
         if (this.signalingState !== 'closed') record.#note(this, 'close', '')
         super.close()
+        setTimeout(() => record.changed()) // no event tells
       }
     }
   }

@@ -173,15 +173,16 @@ export const addIceCandidate: Scenario[] = [
       await stage.settled(pair)
       for (const side of [pair.near, pair.far]) {
         const list = added(stage, side).map(candidate => JSON.stringify(candidate))
-        stage.check('each once', list.length > 0 && new Set(list).size === list.length)
+        stage.check('each once', new Set(list).size === list.length)
       }
+      stage.check('there are some', added(stage, pair.far).length > 0)
     },
   },
   {
     title: 'addIceCandidate after close',
     async run(stage) {
       const pair = await connected(stage)
-      const last = stage.wire.log.filter(from('bob', candidates)).at(-1)!
+      const last = stage.wire.log.filter(candidates).at(-1)!
       const before = stage.record.calls.filter(({ name }) => name === 'addIceCandidate').length
       pair.near.close()
       await stage.until('closed', () => pair.near.state === 'closed' && pair.far.state === 'closed')
@@ -206,22 +207,21 @@ export const addIceCandidate: Scenario[] = [
     },
   },
   {
+    // While a connection works its candidates travel inside it, and so overtake what the server relays.
     title: 'candidates of an ICE restart that overtake its offer and its answer',
     async run(stage) {
       const pair = await connected(stage)
-      const old = ufrags(pair.near.peerConnection!)[0]!
+      const [near, far] = [pair.near.peerConnection!, pair.far.peerConnection!]
+      const [old, late] = [ufrags(near)[0]!, stage.wire.hold(answers)]
       const descriptions = stage.wire.hold(offers)
-      pair.near.peerConnection!.restartIce()
-      const count = stage.wire.count(candidates)
-      await stage.until('candidates have overtaken the offer', () => stage.wire.count(candidates) > count)
-      await stage.fence()
-      const late = stage.wire.hold(answers)
+      near.restartIce()
+      await stage.until('the offer is on its way', () => descriptions.letters.length === 1 && near.iceGatheringState === 'complete')
+      await stage.talk(pair)
       descriptions.release()
-      const then = stage.wire.count(from('bob', candidates))
-      await stage.until('and those of the other side the answer', () => late.letters.length > 0 && stage.wire.count(from('bob', candidates)) > then)
-      await stage.fence()
+      await stage.until('the answer is on its way', () => late.letters.length === 1 && far.iceGatheringState === 'complete')
+      await stage.talk(pair)
       late.release()
-      await stage.until('restarted', () => ufrags(pair.near.peerConnection!)[0] !== old && stage.rests(pair))
+      await stage.until('restarted', () => ufrags(near)[0] !== old && stage.rests(pair))
       await stage.talk(pair)
     },
   },
@@ -245,7 +245,7 @@ export const candidateExchange: Scenario[] = [
     async run(stage) {
       const pair = await connected(stage)
       await stage.settled(pair)
-      for (const side of [pair.near, pair.far]) stage.check('candidates came', added(stage, side).length > 0)
+      stage.check('candidates came', added(stage, pair.far).length > 0)
     },
   },
   {
@@ -335,7 +335,7 @@ export const candidateExchange: Scenario[] = [
       await stage.settled(pair)
       const said = (id: string): string => stage.wire.log.filter(from(id)).map(({ type, payload }) =>
         type === 'CANDIDATE' ? type : `${type}${/^a=candidate:/m.test(payload.sdp.sdp) ? ' with candidates' : ''}`).join()
-      const whole = { full: [/^OFFER,CANDIDATE/, /^ANSWER,CANDIDATE/], half: [/^OFFER with candidates$/, /^ANSWER,CANDIDATE/],
+      const whole = { full: [/^OFFER,CANDIDATE/, /^ANSWER(,CANDIDATE)*$/], half: [/^OFFER with candidates$/, /^ANSWER(,CANDIDATE)*$/],
         none: [/^OFFER with candidates$/, /^ANSWER with candidates$/] }[trickle]
       stage.check(`ada said ${said('ada')}`, whole[0]!.test(said('ada')))
       stage.check(`bob said ${said('bob')}`, whole[1]!.test(said('bob')))

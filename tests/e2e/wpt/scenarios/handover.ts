@@ -2,7 +2,7 @@
 import type { DataConnection, MediaConnection } from '../../../../js/index.js'
 import { ufrags } from '../record.js'
 import type { Pair, Scenario, Stage } from '../stage.js'
-import { answers, from, offers } from '../wire.js'
+import { answers, candidates, from, offers } from '../wire.js'
 
 async function talking(stage: Stage): Promise<Pair<MediaConnection>> {
   const [ada, bob] = [await stage.peer('ada'), await stage.peer('bob')]
@@ -39,6 +39,36 @@ export const handover: Scenario[] = [
       stage.check('what was sent meanwhile arrived once and in order', received.join() === [...received.keys()].join() && received.length === 20)
     },
   })),
+  {
+    title: 'a handover whose messages come late, twice and in reverse',
+    async run(stage) {
+      const [ada, bob] = [await stage.peer('ada'), await stage.peer('bob')]
+      const pair = await stage.connect(ada, bob)
+      const old = connectionsOf(pair)
+      const first = stage.wire.hold(from('ada'))
+      pair.far.dataChannel!.close()
+      await stage.until('the offer and its candidates are on their way', () => first.letters.some(candidates)
+        && first.letters.some(letter => offers(letter) && letter.payload.peerbridge.link === 2))
+      stage.wire.double(() => true)
+      first.release(letters => [...letters, ...letters].reverse())
+      await movesOn(stage, pair, old)
+      await stage.talk(pair)
+    },
+  },
+  {
+    title: 'Handover of a call: its tracks and streams are on the new RTCPeerConnection',
+    async run(stage) {
+      const call = await talking(stage)
+      await stage.add(call.far, 'video')
+      await stage.until('it is seen', () => call.near.peerConnection!.getTransceivers().length === 2 && stage.rests(call))
+      const old = connectionsOf(call)
+      stage.record.channels.get(old[1]!)![0]!.close() // the one that a call has beside its media
+      await movesOn(stage, call, old)
+      await stage.settled(call)
+      stage.check('one track one way, two the other', call.near.peerConnection!.getSenders().filter(({ track }) => track).length === 1
+        && call.far.peerConnection!.getSenders().filter(({ track }) => track).length === 2)
+    },
+  },
   {
     title: 'an answer for a stale offer',
     async run(stage) {
