@@ -162,7 +162,8 @@ struct Endpoint::State final : Connection::Host {
       touched.push_back(carrier->identity().handle);
       return;
     }
-    if (!session.mayOpen()) return;  // after disconnect() there is no way, and none to wait for
+    if (session.isOver()) return;
+    // After disconnect() too: the application may come back, and if not, the connection is told.
     if (!queue.push(from, std::move(text), now + config.signalExpiry)) {
       outbox.warn(ErrorCode::SignalTooLarge, "too many signaling messages wait for the server; one was dropped");
     }

@@ -372,6 +372,21 @@ TEST(Endpoint, AServerThatSwapsTheSocketWithoutOpenIsUpAfterTwoSeconds) {
   EXPECT_TRUE(world.runUntil([&] { return ada.count("open:") == 2; }, 5'000));
 }
 
+TEST(Endpoint, WhatWasToBeSaidWhenTheApplicationLeftTheServerIsSaidWhenItIsBack) {
+  World world;
+  Node& ada = world.add("ada");
+  Node& bob = world.add("bob");
+  ada.start();
+  bob.start();
+  world.runFor(100);
+  const ConnectionHandle wish = ada.connect("bob");
+  ada.feed(input::Disconnect{});
+  world.runFor(5'000);
+  EXPECT_EQ(bob.incomingCount(), 0U);
+  ada.feed(input::Reconnect{});
+  EXPECT_TRUE(world.runUntil([&] { return isOpen(ada, wish); }, 2'000));
+}
+
 TEST(Endpoint, AfterAnExplicitDisconnectNothingReconnectsUnasked) {
   World world;
   Node& ada = world.add("ada");

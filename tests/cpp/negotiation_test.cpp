@@ -428,6 +428,20 @@ TEST_F(Recorder, AnAnswerThatWasLostComesAgainAlthoughAnOfferOfOurOwnIsOut) {
   EXPECT_EQ(take(), Lines{"send answer 1"}) << "without it the other side can take no offer";
 }
 
+TEST_F(Recorder, AnOfferThatIsSentAgainBringsTheAnswerBeforeItAgainUntilThePathWorks) {
+  Negotiation us(true, config);
+  us.setNative(true, *this);
+  us.remoteOffer({SdpType::Offer, sdp("them")}, 1, 0, *this, 0);
+  done(us, 0);
+  localDone(us, SdpType::Answer, 0);
+  offer(us, 10);
+  run(us, 4'010);
+  EXPECT_EQ(take(), (Lines{"send answer 1", "send offer 1 seen 1"}));
+  us.confirmed();
+  run(us, 8'010);
+  EXPECT_EQ(take(), Lines{"send offer 1 seen 1"});
+}
+
 TEST_F(Recorder, WithoutTrickleARenegotiationThatGathersNothingDoesNotWait) {
   config.trickle = Trickle::None;
   Negotiation us(true, config);

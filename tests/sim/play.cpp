@@ -12,6 +12,8 @@ constexpr Millis kDecided = 75'000;
 /// What is decided stays so; looked at for this long.
 constexpr Millis kStays = 2'600;
 constexpr Millis kPace = 100;
+/// A probe that was lost before the healing is waited for so long.
+constexpr Millis kProbed = 5'500;
 /// From destroy() to the end.
 constexpr Millis kDestroyed = 15'000;
 
@@ -145,7 +147,7 @@ class Play {
       // Where the other application closed while nothing could be said, it takes a time-out to find out.
       const Talk* there = far->talk(far->find(node.name, talk.id));
       const bool both = there != nullptr && there->state != ConnectionState::Closed;
-      if (both && well != kNever && now - talk.recoverBegan > kRecovers + slack()) {
+      if (both && trickles_ && well != kNever && now - talk.recoverBegan > kRecovers + slack()) {
         broken(kSwift, labelOf(node, handle, talk));
       }
     } else if (talk.state == ConnectionState::Open && talk.recoverBegan != 0) {
@@ -400,7 +402,7 @@ class Play {
         since = kNever;
       } else if (since == kNever) {
         since = decidedAt_ = world_.now();
-      } else if (world_.now() - since >= kStays) {
+      } else if (world_.now() - since >= kStays && world_.now() + kDecided - until >= kProbed) {
         return checkMessages();
       }
       runTo(world_.now() + kPace);

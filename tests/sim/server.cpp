@@ -155,8 +155,9 @@ void World::clientLeaves(Node& node, std::uint32_t transport) {
   if (index < 0) return;
   const Socket& s = socket(index);
   // Silence after a swap counts as OPEN.
-  if (s.silent && s.open && !s.dead && s.openedAt <= now() - settings.config.openTimeout && !node.left &&
-      !node.destroyed && node.session != PeerState::Open) {
+  if (s.silent && node.opened && node.movedAt < s.openedAt && s.open && !s.dead &&
+      s.openedAt <= now() - settings.config.openTimeout && !node.left && !node.destroyed &&
+      node.session != PeerState::Open) {
     breaks(kRegisters, node.name + " gives up, and the server knows it");
   }
   socket(index).givenUp = true;

@@ -421,6 +421,7 @@ void Node::perform(Output& output) {
       if (session != PeerState::Open) away += world_.now() - std::exchange(awaySince, world_.now());
       awaySince = world_.now();
       session = static_cast<PeerState>(o.state);
+      opened = opened || session == PeerState::Open;
       return tell(std::string("state:") + nameOf(session));
     case OutputType::PeerOpened:
       return tell("open:" + o.text);

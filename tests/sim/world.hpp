@@ -172,6 +172,7 @@ class Node {
   bool disposed = false;
   bool frozen = false;
   bool online = true;
+  bool opened = false;     ///< was registered once
   bool destroyed = false;  ///< destroy() was called
   bool left = false;       ///< the application said disconnect
   int index = 0;           ///< among the world's nodes

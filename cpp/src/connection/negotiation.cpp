@@ -262,6 +262,10 @@ void Negotiation::send(Sink& sink, Millis now) {
 
 /// Whatever the other side may not have got. Copies are known there for what they are.
 void Negotiation::resend(Sink& sink, Millis now) {
+  // An answer before our offer may be lost too, and without it the other side can take no offer.
+  if (own_.type == SdpType::Offer && !answer_.sdp.empty() && !confirmed_) {
+    sink.sendDescription(*this, answer_, remoteNegotiation_, 0);
+  }
   if (own_.type == SdpType::Answer || signaling_ == Signaling::HaveLocalOffer) {
     send(sink, now);
   } else if (!confirmed_) {

@@ -53,8 +53,8 @@ class Session {
   [[nodiscard]] bool isOpen() const { return state_ == State::Open; }
   /// It is open for so long that every other client that lives has come back, too.
   [[nodiscard]] bool isSettled(Millis now) const { return isOpen() && now - openedAt_ >= config_.returnGrace; }
-  /// False after disconnect() and after the end: messages need not wait.
-  [[nodiscard]] bool mayOpen() const { return state_ != State::Left && state_ != State::Ended; }
+  /// Destroyed: messages need not wait.
+  [[nodiscard]] bool isOver() const { return state_ == State::Ended; }
   [[nodiscard]] bool owns(std::uint32_t transport) const { return transport != 0 && transport == transport_; }
   [[nodiscard]] const std::string& id() const { return id_; }
   /// Before: isOpen().
