@@ -10,7 +10,6 @@
 
 #include <cstdint>
 #include <limits>
-#include <string>
 #include <typeinfo>
 
 extern "C" {
@@ -25,8 +24,6 @@ EMSCRIPTEN_KEEPALIVE __attribute__((constructor)) void __embind_register_native_
   _embind_register_integer(TypeID<std::uint32_t>::get(), "unsigned int", sizeof(std::uint32_t), 0,
                            std::numeric_limits<std::uint32_t>::max());
   _embind_register_float(TypeID<double>::get(), "double", sizeof(double));
-  _embind_register_std_string(TypeID<std::string>::get(), "std::string");
-  _embind_register_emval(TypeID<emscripten::val>::get(), "emscripten::val");
 }
 
 }  // extern "C"

@@ -6,6 +6,7 @@
  */
 import { PeerError } from '../errors.js'
 import createModule from './generated/glue.js'
+import { Records } from './record.js'
 import type { Core, CoreConfig, CoreInput, CoreOutput, Delivery, Lane, PumpAction } from './types.js'
 
 /** The module that the wasm travels in. */
@@ -28,12 +29,14 @@ export interface CoreFactory {
 /** What the Emscripten module exports; see bindings/border.cpp. */
 interface Exports {
   HEAPU8: Uint8Array<ArrayBuffer>
-  create(config: CoreConfig): number
-  handle(endpoint: number, input: CoreInput, now: number): boolean
-  poll(endpoint: number): CoreOutput | null
+  room(bytes: number): number
+  create(): number
+  handle(endpoint: number, type: number, now: number): boolean
+  poll(endpoint: number): number
   deadline(endpoint: number): number
   dispose(endpoint: number): void
-  stats(endpoint: number, connection: number): Record<string, number>
+  stats(endpoint: number, connection: number): boolean
+  _pb_record(): number
   _pb_slots(): number
   _pb_delivery_slots(): number
   _pb_arena(): number
@@ -78,7 +81,14 @@ async function load(options: LoadOptions): Promise<CoreFactory> {
       },
     }).then((loaded) => resolve(loaded as unknown as Exports), reject)
   })
-  return { create: (config) => new WasmCore(exports, exports.create(config)) }
+  const records = new Records(exports)
+  const factory: CoreFactory = {
+    create(config) {
+      records.writeConfig(config)
+      return new WasmCore(exports, records, exports.create())
+    },
+  }
+  return factory
 }
 
 async function compile(wasm: LoadOptions['wasm']): Promise<WebAssembly.Module> {
@@ -140,12 +150,10 @@ class WasmCore implements Core {
   readonly #slots: number
   readonly #deliverySlots: number
   #endpoint: number
-  /** Views of the heap are made anew when it has grown: growth detaches the old buffer. */
-  #doubles = new Float64Array()
   /** What receive() was given last; deliveries are views of it. */
   #frame = new ArrayBuffer(0)
 
-  constructor(private readonly wasm: Exports, endpoint: number) {
+  constructor(private readonly wasm: Exports, private readonly records: Records, endpoint: number) {
     this.#endpoint = endpoint
     this.inlineLimit = wasm._pb_inline_limit()
     this.#arena = wasm._pb_arena()
@@ -154,20 +162,15 @@ class WasmCore implements Core {
     this.#deliverySlots = wasm._pb_delivery_slots() / 8
   }
 
-  get #f64(): Float64Array {
-    const buffer = this.wasm.HEAPU8.buffer
-    if (this.#doubles.buffer !== buffer) this.#doubles = new Float64Array(buffer)
-    return this.#doubles
-  }
-
   handle(input: CoreInput, now: number): void {
-    if (!this.wasm.handle(this.#endpoint, input, now)) {
+    if (!this.wasm.handle(this.#endpoint, this.records.write(input), now)) {
       throw new PeerError('core-unavailable', `the core does not know the input "${input.type}": the package's files are of different versions, install it anew`)
     }
   }
 
   poll(): CoreOutput | null {
-    return this.wasm.poll(this.#endpoint)
+    const next = this.wasm.poll(this.#endpoint)
+    return next ? this.records.read(next - 1) : null
   }
 
   deadline(): number | null {
@@ -204,7 +207,7 @@ class WasmCore implements Core {
   pump(connection: number, bufferedAmount: number, now: number): PumpAction {
     const kind = this.wasm._pb_pump(this.#endpoint, connection, bufferedAmount, now)
     if (kind === 0) return { kind: 'wait' }
-    const f64 = this.#f64
+    const f64 = this.records.doubles
     const at = slot(f64, this.#slots + 1)
     const view = this.wasm.HEAPU8.subarray(at, at + slot(f64, this.#slots + 2))
     return kind === 1
@@ -225,7 +228,7 @@ class WasmCore implements Core {
 
   delivery(): Delivery | null {
     if (this.wasm._pb_delivery(this.#endpoint) === 0) return null
-    const f64 = this.#f64
+    const f64 = this.records.doubles
     const at = this.#deliverySlots
     return {
       connection: slot(f64, at),
@@ -240,7 +243,7 @@ class WasmCore implements Core {
   }
 
   stats(connection: number): Record<string, number> {
-    return this.wasm.stats(this.#endpoint, connection)
+    return this.wasm.stats(this.#endpoint, connection) ? this.records.readCounters() : {}
   }
 
   dispose(): void {

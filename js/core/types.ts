@@ -1,9 +1,9 @@
 /**
  * The control border: what the driver tells the core, and what the core answers.
  *
- * Plain objects, discriminated by `type`. The spelling of every `type` and of every member is checked
- * against the C++ side by `tests/vectors/names.json`. Handles are numbers that are never used twice:
- * odd ones are made on this side, even ones by the core; 0 is none. Times are milliseconds.
+ * Plain objects, discriminated by `type`. How they stand in the wasm's memory is record.ts's affair; that both sides mean
+ * the same is checked by `tests/js/record.test.ts` and `tests/vectors/names.json`. Handles are numbers that are never used
+ * twice: odd ones are made on this side, even ones by the core; 0 is none. Times are milliseconds.
  */
 
 export type ConnectionKind = 'data' | 'media'
