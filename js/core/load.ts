@@ -6,6 +6,7 @@
  */
 import { PeerError } from '../errors.js'
 import createModule from './generated/glue.js'
+import { prime } from './prime.js'
 import { Records } from './record.js'
 import type { Core, CoreConfig, CoreInput, CoreOutput, Delivery, Lane, PumpAction } from './types.js'
 
@@ -88,6 +89,8 @@ async function load(options: LoadOptions): Promise<CoreFactory> {
       return new WasmCore(exports, records, exports.create())
     },
   }
+  // Once the first peer has said what it wants, and waits for its server.
+  if (typeof requestIdleCallback === 'function') requestIdleCallback(() => prime(factory))
   return factory
 }
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { loadCore, type CoreFactory } from '../../js/core/load.js'
+import { prime } from '../../js/core/prime.js'
 import { inputs, numbers, outputs, settings, texts, words } from '../../js/core/record.js'
 import type { Core, CoreInput, CoreOutput } from '../../js/core/types.js'
 
@@ -102,5 +103,38 @@ describe('a record', () => {
     expect(tell(core, { type: 'signaling-closed', transport, message: 'gone' })).toContainEqual(
       { type: 'peer-state', state: 'idle', reason: 'autoReconnect is off' })
     core.dispose()
+  })
+})
+
+describe('what is run ahead so that browsers have compiled it', () => {
+  it('is a handshake up to the candidates, and leaves nothing behind', async () => {
+    const factory = await loadCore()
+    const seen: string[] = []
+    const disposed: boolean[] = []
+    prime({
+      create(config, now) {
+        const core = factory.create(config, now)
+        const mine = disposed.push(false) - 1
+        return new Proxy(core, {
+          get(_, name) {
+            if (name === 'dispose') disposed[mine] = true
+            const member = core[name as keyof Core]
+            if (typeof member !== 'function') return member
+            return (...args: never[]) => {
+              const answer: unknown = (member as (...args: never[]) => unknown).apply(core, args)
+              if (name === 'poll' && answer) seen.push(`${mine} ${(answer as CoreOutput).type}`)
+              return answer
+            }
+          },
+        })
+      },
+    })
+    for (const side of [0, 1]) {
+      expect(seen).toContain(`${side} set-local-description`)
+      expect(seen).toContain(`${side} set-remote-description`)
+      expect(seen).toContain(`${side} add-candidate`)
+    }
+    expect(seen.filter(what => /warning|error/.test(what))).toEqual([])
+    expect(disposed).toEqual([true, true])
   })
 })
