@@ -8,6 +8,7 @@
 #include <emscripten/emscripten.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -91,6 +92,19 @@ std::uint32_t create() {
   return handle;
 }
 
+/// How things stand after a call: what JavaScript would have to ask after each otherwise.
+struct Standing {
+  double deadline = 0;  ///< infinity when there is none
+  double outputs = 0;   ///< 1: poll() answers something
+};
+Standing standing;
+
+void stand(const Endpoint* endpoint) {
+  const Millis at = endpoint == nullptr ? peerbridge::kNever : endpoint->deadline();
+  standing.deadline = at == peerbridge::kNever ? std::numeric_limits<double>::infinity() : static_cast<double>(at);
+  standing.outputs = endpoint != nullptr && endpoint->hasOutput() ? 1 : 0;
+}
+
 /// The rest of the input stands in the record. False: the type is unknown.
 bool handle(std::uint32_t handle, std::uint32_t type, double now) {
   if (type > static_cast<std::uint32_t>(InputType::Timeout)) return false;
@@ -98,6 +112,7 @@ bool handle(std::uint32_t handle, std::uint32_t type, double now) {
     Input input;
     peerbridge::bindings::toInput(record, static_cast<InputType>(type), input);
     endpoint->handle(input, millis(now));
+    stand(endpoint);
   }
   return true;
 }
@@ -108,16 +123,10 @@ std::uint32_t poll(std::uint32_t handle) {
   std::optional<Output>& output = shown();
   output.reset();
   if (endpoint != nullptr) output = endpoint->poll();
+  stand(endpoint);
   if (!output) return 0;
   peerbridge::bindings::toRecord(*output, record);
   return static_cast<std::uint32_t>(output->type) + 1;
-}
-
-/// Infinity when there is none.
-double deadline(std::uint32_t handle) {
-  const Endpoint* endpoint = find(handle);
-  const Millis at = endpoint == nullptr ? peerbridge::kNever : endpoint->deadline();
-  return at == peerbridge::kNever ? std::numeric_limits<double>::infinity() : static_cast<double>(at);
 }
 
 void dispose(std::uint32_t handle) {
@@ -148,22 +157,49 @@ struct Slots {
   double length = 0;
   double ticket = 0;
   double offset = 0;
-  double channel = 0;
+  double frame = 0;
+  double frameLength = 0;
 };
 Slots slots;
 
 struct DeliverySlots {
   double connection = 0;
-  double lane = 0;
-  double format = 0;
-  double first = 0;
-  double last = 0;
+  double head = 0;  ///< lane, 4 × format, 64 × first, 128 × last
   double total = 0;
-  double offset = 0;
+  double offset = 0;   ///< in the frame, or
+  double pointer = 0;  ///< not 0: where it stands instead
   double length = 0;
   double transfer = 0;
 };
-DeliverySlots deliverySlots;
+/// So many pieces come with one call: most frames hold fewer.
+constexpr std::size_t kDeliveries = 64;
+std::array<DeliverySlots, kDeliveries> deliverySlots;
+
+/// The next pieces, and 256 when there may be more.
+std::uint32_t deliveries(Endpoint& endpoint) {
+  std::uint32_t count = 0;
+  bool kept = false;
+  while (count < kDeliveries && !kept) {
+    const std::optional<ConnectionDelivery> next = endpoint.delivery();
+    if (!next) {
+      stand(&endpoint);
+      return count;
+    }
+    const peerbridge::Delivery& piece = next->delivery;
+    DeliverySlots& to = deliverySlots[count++];
+    to.connection = next->connection;
+    to.head = static_cast<double>(static_cast<unsigned>(piece.lane) | unsigned{piece.format} << 2 |
+                                  (piece.first ? 64U : 0U) | (piece.last ? 128U : 0U));
+    to.total = static_cast<double>(piece.total);
+    to.offset = static_cast<double>(piece.frameOffset);
+    to.pointer = address(piece.data);
+    to.length = static_cast<double>(piece.length);
+    to.transfer = piece.transfer;
+    // Such a piece is gone with the next call for one.
+    kept = piece.data != nullptr;
+  }
+  return count | 256U;
+}
 
 /// One incoming frame. One byte longer than HELLO promises to accept: the driver copies no more than fits, and that
 /// last byte is how the core sees that the frame was too long.
@@ -180,7 +216,8 @@ extern "C" {
 
 EMSCRIPTEN_KEEPALIVE double* pb_record() { return record.data(); }
 EMSCRIPTEN_KEEPALIVE double* pb_slots() { return &slots.kind; }
-EMSCRIPTEN_KEEPALIVE double* pb_delivery_slots() { return &deliverySlots.connection; }
+EMSCRIPTEN_KEEPALIVE double* pb_delivery_slots() { return &deliverySlots[0].connection; }
+EMSCRIPTEN_KEEPALIVE double* pb_standing() { return &standing.deadline; }
 EMSCRIPTEN_KEEPALIVE std::byte* pb_arena() { return arena().data(); }
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_arena_size() { return static_cast<std::uint32_t>(arena().size()); }
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_inline_limit() { return static_cast<std::uint32_t>(FramingConfig{}.inlineBytes); }
@@ -226,49 +263,42 @@ EMSCRIPTEN_KEEPALIVE std::uint32_t pb_transfer_put(std::uint32_t endpoint, std::
   return frames == nullptr || !(length >= 0) ? 0 : frames->transferPut(transfer, static_cast<std::uint64_t>(length));
 }
 
-/// Fills the slots; 0 wait, 1 fill, 2 send.
-EMSCRIPTEN_KEEPALIVE std::uint32_t pb_pump(std::uint32_t endpoint, std::uint32_t connection, double bufferedAmount,
-                                           double now) {
+/// Fills the slots; 0 wait, 1 fill, 2 send, 3 both. A bulk chunk costs this one call.
+EMSCRIPTEN_KEEPALIVE std::uint32_t pb_pump(std::uint32_t endpoint, std::uint32_t connection, std::uint32_t channel,
+                                           double bufferedAmount, double now) {
   Endpoint* found = find(endpoint);
   if (found == nullptr) return 0;
-  peerbridge::ChannelHandle channel = 0;
-  const Action action = found->pump(connection, static_cast<std::uint64_t>(bufferedAmount), millis(now), channel);
-  if (action.kind == ActionKind::Wait) return 0;
-  slots.pointer = static_cast<double>(reinterpret_cast<std::uintptr_t>(action.data));
+  const Action action = found->pump(connection, channel, static_cast<std::uint64_t>(bufferedAmount), millis(now));
+  if (action.kind == ActionKind::Wait) {
+    stand(found);
+    return 0;
+  }
+  slots.pointer = address(action.data);
   slots.length = static_cast<double>(action.length);
   slots.ticket = action.ticket;
   slots.offset = static_cast<double>(action.offset);
-  slots.channel = channel;
-  return action.kind == ActionKind::Fill ? 1 : 2;
+  slots.frame = address(action.frame);
+  slots.frameLength = static_cast<double>(action.frameLength);
+  return static_cast<std::uint32_t>(action.kind);
 }
 
 EMSCRIPTEN_KEEPALIVE void pb_unsend(std::uint32_t endpoint, std::uint32_t connection) {
   if (Framing* frames = framing(endpoint, connection)) frames->unsend();
 }
 
-/// The frame stands in the arena.
-EMSCRIPTEN_KEEPALIVE void pb_receive(std::uint32_t endpoint, std::uint32_t channel, std::uint32_t length, double now) {
+/// The frame stands in the arena. The first pieces of messages in it are in the delivery slots: see deliveries().
+EMSCRIPTEN_KEEPALIVE std::uint32_t pb_receive(std::uint32_t endpoint, std::uint32_t channel, std::uint32_t length,
+                                              double now) {
   Endpoint* found = find(endpoint);
-  if (found == nullptr || length > arena().size()) return;
+  if (found == nullptr || length > arena().size()) return 0;
   found->receive(channel, std::span<const std::byte>(arena().data(), length), millis(now));
+  return deliveries(*found);
 }
 
-/// 1: the delivery slots hold the next piece.
-EMSCRIPTEN_KEEPALIVE std::uint32_t pb_delivery(std::uint32_t endpoint) {
+/// The pieces behind those, while the last call said that there are.
+EMSCRIPTEN_KEEPALIVE std::uint32_t pb_deliveries(std::uint32_t endpoint) {
   Endpoint* found = find(endpoint);
-  if (found == nullptr) return 0;
-  const std::optional<ConnectionDelivery> next = found->delivery();
-  if (!next) return 0;
-  deliverySlots.connection = next->connection;
-  deliverySlots.lane = static_cast<double>(next->delivery.lane);
-  deliverySlots.format = next->delivery.format;
-  deliverySlots.first = next->delivery.first ? 1 : 0;
-  deliverySlots.last = next->delivery.last ? 1 : 0;
-  deliverySlots.total = static_cast<double>(next->delivery.total);
-  deliverySlots.offset = static_cast<double>(next->delivery.frameOffset);
-  deliverySlots.length = static_cast<double>(next->delivery.length);
-  deliverySlots.transfer = next->delivery.transfer;
-  return 1;
+  return found == nullptr ? 0 : deliveries(*found);
 }
 
 }  // extern "C"
@@ -278,7 +308,6 @@ EMSCRIPTEN_BINDINGS(peerbridge) {
   emscripten::function("create", &create);
   emscripten::function("handle", &handle);
   emscripten::function("poll", &poll);
-  emscripten::function("deadline", &deadline);
   emscripten::function("dispose", &dispose);
   emscripten::function("stats", &stats);
 }

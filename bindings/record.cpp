@@ -118,6 +118,10 @@ void toConfig(const double* given, Config& config, FramingConfig& framing) {
   if (const double number = next(); number > 0) framing.maxMessageBytes = count<std::uint64_t>(number);
   take(config.maxConnections);
   take(config.maxConnectionsPerPeer);
+  take(config.maxStripes);
+  take(framing.windowBytes);
+  take(framing.grantBytes);
+  take(framing.queueBytes);
   constexpr Millis Config::*kTimers[] = {
       &Config::reconnectDelay,
       &Config::reconnectMaxDelay,
@@ -151,6 +155,7 @@ void toConfig(const double* given, Config& config, FramingConfig& framing) {
       &Config::nudgeDelay,
       &Config::returnGrace,
       &Config::recoveryBudget,
+      &Config::stripeRetry,
   };
   for (Millis Config::*const timer : kTimers) {
     if (const double ms = next(); ms > 0 && ms < 1e12) config.*timer = static_cast<Millis>(ms);

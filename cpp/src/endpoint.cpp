@@ -140,8 +140,9 @@ struct Endpoint::State final : Connection::Host {
   void sendSignal(const Connection& from, SignalMessage& message, Millis now) override {
     // A goodbye outlives its connection.
     const bool bye = message.native && message.native->bye;
-    // Candidates of a connection that is open are no business of the server's any more.
-    if (message.type == MessageType::Candidate && !bye && from.canCarrySignals()) {
+    // Candidates and stripes of a connection that is open are no business of the server's any more.
+    const bool inside = message.type == MessageType::Candidate || (message.native && message.native->stripe > 0);
+    if (inside && !bye && from.canCarrySignals()) {
       Connection& through = *find(from.identity().handle);
       if (through.framing()->signal(serializeSignal(message))) {
         touched.push_back(from.identity().handle);
@@ -569,6 +570,8 @@ struct Endpoint::State final : Connection::Host {
         return connection->answer(now);
       case InputType::Close:
         return connection->close(now);
+      case InputType::Stripes:
+        return connection->setStripes(in.length, now);
       case InputType::OpDone:
         return connection->opDone(in, now);
       case InputType::OpFailed:
@@ -650,6 +653,8 @@ void Endpoint::handle(Input& input, Millis now) {
 
 std::optional<Output> Endpoint::poll() { return state_->outbox.pop(); }
 
+bool Endpoint::hasOutput() const { return !state_->outbox.empty(); }
+
 Millis Endpoint::deadline() const {
   return std::min({state_->session.deadline(), state_->queue.deadline(), state_->timers.next()});
 }
@@ -659,11 +664,12 @@ Framing* Endpoint::framing(ConnectionHandle connection) {
   return found == nullptr || found->finished() ? nullptr : found->framing();
 }
 
-Action Endpoint::pump(ConnectionHandle connection, std::uint64_t bufferedAmount, Millis now, ChannelHandle& channel) {
+Action Endpoint::pump(ConnectionHandle connection, ChannelHandle channel, std::uint64_t bufferedAmount, Millis now) {
   Connection* found = state_->find(connection);
-  if (found == nullptr || found->framing() == nullptr || found->channel() == 0) return {};
-  channel = found->channel();
-  const Action action = found->framing()->next(bufferedAmount, now);
+  if (found == nullptr || found->framing() == nullptr) return {};
+  const std::optional<Slot> slot = found->slotOf(channel);
+  if (!slot) return {};
+  const Action action = found->framing()->next(bufferedAmount, now, *slot);
   if (action.kind == ActionKind::Wait) {
     // Room that came up, messages that were acknowledged meanwhile.
     found->report(now);
@@ -679,7 +685,8 @@ void Endpoint::receive(ChannelHandle channel, std::span<const std::byte> frame, 
   // What the frame means beyond its messages comes to light once its pieces are taken: see delivery().
   state_->deliveringFrom = handle;
   state_->deliveringAt = now;
-  if (Framing* framing = connection->heard(channel, now)) framing->receive(frame, now);
+  Slot slot = 0;
+  if (Framing* framing = connection->heard(channel, now, slot)) framing->receive(frame, now, slot);
 }
 
 std::optional<ConnectionDelivery> Endpoint::delivery() {

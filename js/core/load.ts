@@ -34,12 +34,12 @@ interface Exports {
   create(): number
   handle(endpoint: number, type: number, now: number): boolean
   poll(endpoint: number): number
-  deadline(endpoint: number): number
   dispose(endpoint: number): void
   stats(endpoint: number, connection: number): boolean
   _pb_record(): number
   _pb_slots(): number
   _pb_delivery_slots(): number
+  _pb_standing(): number
   _pb_arena(): number
   _pb_arena_size(): number
   _pb_inline_limit(): number
@@ -49,10 +49,10 @@ interface Exports {
   _pb_has_room(endpoint: number, connection: number): number
   _pb_mark(endpoint: number, connection: number): number
   _pb_transfer_put(endpoint: number, connection: number, transfer: number, length: number): number
-  _pb_pump(endpoint: number, connection: number, bufferedAmount: number, now: number): number
+  _pb_pump(endpoint: number, connection: number, channel: number, bufferedAmount: number, now: number): number
   _pb_unsend(endpoint: number, connection: number): void
-  _pb_receive(endpoint: number, channel: number, length: number, now: number): void
-  _pb_delivery(endpoint: number): number
+  _pb_receive(endpoint: number, channel: number, length: number, now: number): number
+  _pb_deliveries(endpoint: number): number
 }
 
 let loading: Promise<CoreFactory> | undefined
@@ -145,6 +145,11 @@ function unavailable(cause: unknown): PeerError {
 
 const slot = (view: Float64Array, index: number): number => view[index] as number
 
+const nothing = new Uint8Array(0)
+const kinds = ['wait', 'fill', 'send', 'fill-send'] as const
+/** Doubles that describe one piece; see DeliverySlots in bindings/border.cpp. */
+const deliverySize = 7
+
 /** The typed handle of one endpoint; owns its memory until dispose(). */
 class WasmCore implements Core {
   readonly inlineLimit: number
@@ -152,9 +157,12 @@ class WasmCore implements Core {
   readonly #arenaSize: number
   readonly #slots: number
   readonly #deliverySlots: number
+  readonly #standing: number
+  readonly #action: PumpAction = { kind: 'wait', ticket: 0, offset: 0, target: nothing, frame: nothing }
   #endpoint: number
-  /** What receive() was given last; deliveries are views of it. */
-  #frame = new ArrayBuffer(0)
+  // What the last call said: other endpoints write to the same places.
+  #deadline = Infinity
+  #outputs = false
 
   constructor(private readonly wasm: Exports, private readonly records: Records, endpoint: number) {
     this.#endpoint = endpoint
@@ -163,22 +171,32 @@ class WasmCore implements Core {
     this.#arenaSize = wasm._pb_arena_size()
     this.#slots = wasm._pb_slots() / 8
     this.#deliverySlots = wasm._pb_delivery_slots() / 8
+    this.#standing = wasm._pb_standing() / 8
+  }
+
+  #stand(): void {
+    if (!this.#endpoint) return
+    const f64 = this.records.doubles
+    this.#deadline = slot(f64, this.#standing)
+    this.#outputs = f64[this.#standing + 1] === 1
   }
 
   handle(input: CoreInput, now: number): void {
     if (!this.wasm.handle(this.#endpoint, this.records.write(input), now)) {
       throw new PeerError('core-unavailable', `the core does not know the input "${input.type}": the package's files are of different versions, install it anew`)
     }
+    this.#stand()
   }
 
   poll(): CoreOutput | null {
+    if (!this.#outputs) return null
     const next = this.wasm.poll(this.#endpoint)
+    this.#stand()
     return next ? this.records.read(next - 1) : null
   }
 
   deadline(): number | null {
-    const at = this.wasm.deadline(this.#endpoint)
-    return at === Infinity ? null : at
+    return this.#deadline === Infinity ? null : this.#deadline
   }
 
   put(connection: number, lane: Lane, format: number, bytes: Uint8Array): boolean {
@@ -207,41 +225,63 @@ class WasmCore implements Core {
     return this.wasm._pb_transfer_put(this.#endpoint, connection, transfer, length)
   }
 
-  pump(connection: number, bufferedAmount: number, now: number): PumpAction {
-    const kind = this.wasm._pb_pump(this.#endpoint, connection, bufferedAmount, now)
-    if (kind === 0) return { kind: 'wait' }
+  pump(connection: number, channel: number, bufferedAmount: number, now: number): PumpAction {
+    const kind = this.wasm._pb_pump(this.#endpoint, connection, channel, bufferedAmount, now)
+    const action = this.#action
+    action.kind = kinds[kind]!
+    if (kind === 0) {
+      this.#stand()
+      return action
+    }
     const f64 = this.records.doubles
-    const at = slot(f64, this.#slots + 1)
-    const view = this.wasm.HEAPU8.subarray(at, at + slot(f64, this.#slots + 2))
-    return kind === 1
-      ? { kind: 'fill', ticket: slot(f64, this.#slots + 3), offset: slot(f64, this.#slots + 4), target: view }
-      : { kind: 'send', channel: slot(f64, this.#slots + 5), frame: view }
+    const at = this.#slots
+    if (kind !== 2) {
+      const pointer = slot(f64, at + 1)
+      action.target = this.wasm.HEAPU8.subarray(pointer, pointer + slot(f64, at + 2))
+      action.ticket = slot(f64, at + 3)
+      action.offset = slot(f64, at + 4)
+    }
+    if (kind !== 1) {
+      const pointer = slot(f64, at + 5)
+      action.frame = this.wasm.HEAPU8.subarray(pointer, pointer + slot(f64, at + 6))
+    }
+    return action
   }
 
   unsend(connection: number): void {
     this.wasm._pb_unsend(this.#endpoint, connection)
   }
 
-  receive(channel: number, frame: ArrayBuffer, now: number): void {
+  receive(channel: number, frame: ArrayBuffer, now: number): Delivery[] {
     const length = Math.min(frame.byteLength, this.#arenaSize)
-    this.#frame = frame
     this.wasm.HEAPU8.set(new Uint8Array(frame, 0, length), this.#arena)
-    this.wasm._pb_receive(this.#endpoint, channel, length, now)
+    const pieces: Delivery[] = []
+    let found = this.wasm._pb_receive(this.#endpoint, channel, length, now)
+    for (;;) {
+      this.#take(found & 0xff, frame, pieces)
+      if (found < 256) break
+      found = this.wasm._pb_deliveries(this.#endpoint)
+    }
+    this.#stand()
+    return pieces
   }
 
-  delivery(): Delivery | null {
-    if (this.wasm._pb_delivery(this.#endpoint) === 0) return null
+  #take(count: number, frame: ArrayBuffer, pieces: Delivery[]): void {
     const f64 = this.records.doubles
-    const at = this.#deliverySlots
-    return {
-      connection: slot(f64, at),
-      lane: slot(f64, at + 1) as Lane,
-      format: slot(f64, at + 2),
-      first: f64[at + 3] === 1,
-      last: f64[at + 4] === 1,
-      total: slot(f64, at + 5),
-      bytes: new Uint8Array(this.#frame, slot(f64, at + 6), slot(f64, at + 7)),
-      transfer: slot(f64, at + 8),
+    for (let i = 0, at = this.#deliverySlots; i < count; i++, at += deliverySize) {
+      const head = slot(f64, at + 1)
+      const pointer = slot(f64, at + 4)
+      const length = slot(f64, at + 5)
+      pieces.push({
+        connection: slot(f64, at),
+        lane: (head & 3) as Lane,
+        format: head >> 2 & 15,
+        first: (head & 64) !== 0,
+        last: (head & 128) !== 0,
+        total: slot(f64, at + 2),
+        bytes: pointer ? this.wasm.HEAPU8.slice(pointer, pointer + length) : new Uint8Array(frame, slot(f64, at + 3), length),
+        transfer: slot(f64, at + 6),
+      })
     }
   }
 
@@ -252,5 +292,7 @@ class WasmCore implements Core {
   dispose(): void {
     this.wasm.dispose(this.#endpoint)
     this.#endpoint = 0
+    this.#deadline = Infinity
+    this.#outputs = false
   }
 }

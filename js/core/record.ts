@@ -48,7 +48,7 @@ const wordsOf = (type: string, member: string): readonly unknown[] | undefined =
 
 /** In the order of InputType. */
 export const inputs: readonly CoreInput['type'][] = [
-  'start', 'connect', 'answer', 'close', 'disconnect', 'reconnect', 'destroy',
+  'start', 'connect', 'answer', 'close', 'stripes', 'disconnect', 'reconnect', 'destroy',
   'id-assigned', 'id-failed', 'signaling-opened', 'signaling-message', 'signaling-closed',
   'op-done', 'op-failed', 'local-candidate', 'gathering-complete', 'negotiation-needed', 'link-state', 'path-changed',
   'channel-arrived', 'channel-opened', 'channel-closed',
@@ -59,14 +59,14 @@ export const inputs: readonly CoreInput['type'][] = [
 /** Members with a name of their own for a place. */
 const given: Record<string, string> = {
   id: 'text', peer: 'text', sdp: 'text', name: 'text', reason: 'text', token: 'label', message: 'label', mime: 'label',
-  size: 'length', maxMessageSize: 'length', change: 'state',
+  size: 'length', count: 'length', maxMessageSize: 'length', change: 'state',
 }
 
 // ---- outputs
 
 const told: Record<string, string> = {
   id: 'text', peer: 'text', sdp: 'text', name: 'text', reason: 'text', message: 'text', token: 'label', mime: 'label',
-  bytes: 'size', lowThreshold: 'length', ordered: 'reliable',
+  bytes: 'size', lowThreshold: 'length', ordered: 'reliable', stripe: 'marker',
 }
 
 interface Shape {
@@ -80,7 +80,7 @@ export const outputs: readonly Shape[] = [
   'signaling-connect transport id token',
   'signaling-send transport text',
   'signaling-close transport',
-  'link-create link connection',
+  'link-create link connection stripe',
   'link-close link',
   'set-local-description link op',
   'set-remote-description link op sdpType sdp',
@@ -90,6 +90,7 @@ export const outputs: readonly Shape[] = [
   'rollback link op',
   'channel-create link channel label ordered lowThreshold',
   'channel-bind channel connection lowThreshold',
+  'stripe-bind channel connection lowThreshold',
   'channel-close channel',
   'transmit connection',
   'transfer-read connection transfer offset length',
@@ -123,12 +124,14 @@ const choices: Record<string, readonly string[]> = { protocol: ['auto', 'native'
 /** In the order in which toConfig() reads them. */
 export const settings: readonly (keyof CoreConfig)[] = [
   'seed', 'protocol', 'trickle', 'autoReconnect', 'reconnectRetries', 'maxMessageBytes', 'maxConnections', 'maxConnectionsPerPeer',
+  'maxStripes', 'windowBytes', 'grantBytes', 'queueBytes',
   ...[
     'reconnectDelay', 'reconnectMaxDelay', 'heartbeatInterval', 'probeInterval', 'probeTimeout', 'urgentProbeTimeout', 'connectTimeout',
     'urgentConnectTimeout', 'urgentReconnectDelay', 'openTimeout', 'registerTimeout', 'signalExpiry', 'candidateBatch',
     'lateCandidateBatch', 'gatherTimeout', 'negotiationTimeout', 'ringTimeout', 'resendDelay', 'orphanExpiry', 'pulseInterval',
     'silenceLimit', 'urgentSilenceLimit', 'restartYield', 'restartDelay', 'restartMaxDelay', 'raceDelay', 'raceGrace', 'raceRenewal',
     'raceRetry', 'nudgeDelay', 'returnGrace', 'recoveryBudget',
+    'stripeRetry',
   ] satisfies (keyof CoreTimers)[],
 ]
 

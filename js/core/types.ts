@@ -37,6 +37,8 @@ export type CoreInput =
   | { type: 'answer', connection: number }
   /** Data connections flush and shake hands first; the core says when it is over. */
   | { type: 'close', connection: number }
+  /** Bulk of this connection shall be spread over so many RTCPeerConnections. */
+  | { type: 'stripes', connection: number, count: number }
   /** Leaves the signaling server; connections live on; nothing reconnects unasked. */
   | { type: 'disconnect' }
   | { type: 'reconnect' }
@@ -89,7 +91,8 @@ export type CoreCommand =
   | { type: 'signaling-send', transport: number, text: string }
   | { type: 'signaling-close', transport: number }
   /** new RTCPeerConnection(config); for media also adds the local tracks of the connection. */
-  | { type: 'link-create', link: number, connection: number }
+  /** `stripe`: not 0 when it will carry bulk only. */
+  | { type: 'link-create', link: number, connection: number, stripe?: number }
   | { type: 'link-close', link: number }
   /** pc.setLocalDescription() without argument; answers with the resulting localDescription. */
   | { type: 'set-local-description', link: number, op: number }
@@ -103,6 +106,8 @@ export type CoreCommand =
   | { type: 'channel-create', link: number, channel: number, label: string, ordered: boolean, lowThreshold: number }
   /** Which channel carries this connection from now on, and the threshold for bufferedamountlow; precedes its first transmit. */
   | { type: 'channel-bind', channel: number, connection: number, lowThreshold: number }
+  /** This channel carries bulk beside the one that carries the connection. */
+  | { type: 'stripe-bind', channel: number, connection: number, lowThreshold: number }
   | { type: 'channel-close', channel: number }
   /** Run the pump of this connection (see data border). */
   | { type: 'transmit', connection: number }
@@ -280,10 +285,38 @@ export interface CoreTimers {
   returnGrace?: number
   /** A connection that stays down for so long is closed with 'connection-lost'. @default 60_000 */
   recoveryBudget?: number
+  /** Pause before a stripe that was lost is made anew; doubled every time, up to 30 s, until one opens. @default 1_000 */
+  stripeRetry?: number
+}
+
+/** How much of a page's memory its connections may take; see `Config` in config.hpp and `FramingConfig` in framing.hpp. */
+export interface CoreLimits {
+  /** Largest message, bytes, that is taken from the other side and from the application. @default 1_073_741_824 */
+  maxMessageBytes?: number
+  /** Incoming connections beyond this are refused. @default 512 */
+  maxConnections?: number
+  /** Incoming connections of one peer. @default 64 */
+  maxConnectionsPerPeer?: number
+  /** RTCPeerConnections that one connection spreads its bulk over, whichever side asks for them; 1 to 8. @default 8 */
+  maxStripes?: number
+  /**
+   * Bytes that a connection keeps until the other side has them, in case that they have to be sent again; for messages, and
+   * again for bulk and files times the stripes. More than that is on its way only on very long and fast paths.
+   * @default 4_194_304
+   */
+  windowBytes?: number
+  /**
+   * Bytes that the other side may send beyond what this application has taken: what a paused connection, or a stripe that
+   * lags, keeps in memory at the most. 262_144 or more.
+   * @default 16_777_216
+   */
+  grantBytes?: number
+  /** Bytes that wait in a connection until the promises of `send()` wait too. @default 1_048_576 */
+  queueBytes?: number
 }
 
 /** What is left out has the default of `Config` in config.hpp. */
-export interface CoreConfig extends CoreTimers {
+export interface CoreConfig extends CoreTimers, CoreLimits {
   /** Randomness for jitter, from crypto.getRandomValues; the core has none of its own. */
   seed: number
   protocol?: 'auto' | 'native' | 'peerjs'
@@ -291,10 +324,6 @@ export interface CoreConfig extends CoreTimers {
   autoReconnect?: boolean
   /** -1 for ever. */
   reconnectRetries?: number
-  /** Bytes. */
-  maxMessageBytes?: number
-  maxConnections?: number
-  maxConnectionsPerPeer?: number
 }
 
 /** Scheduling classes of the data border: lower is more urgent. */
@@ -304,15 +333,18 @@ export type Lane = (typeof Lane)[keyof typeof Lane]
 /** Formats 8 and above belong to the core or are reserved; 0 to 7 to the value codec (js/values). */
 export const Format = { transferControl: 8, transferData: 9, request: 10, response: 11 } as const
 
-/** What the pump shall do next. */
-export type PumpAction =
-  | { kind: 'wait' }
-  /** Copy bytes [offset, offset + target.length) of the message `ticket` into target, then ask again. */
-  | { kind: 'fill', ticket: number, offset: number, target: Uint8Array<ArrayBuffer> }
-  /** Hand `frame` to channel.send() at once (the view is only valid until the next call), then ask again. */
-  | { kind: 'send', channel: number, frame: Uint8Array<ArrayBuffer> }
+/** What the pump shall do next. One object for all answers of an endpoint, and its views are valid until the next call. */
+export interface PumpAction {
+  kind: 'wait' | 'fill' | 'send' | 'fill-send'
+  /** fill: copy bytes [offset, offset + target.length) of the message `ticket` into target, then ask again. */
+  ticket: number
+  offset: number
+  target: Uint8Array<ArrayBuffer>
+  /** send, and after the filling fill-send: hand it to the channel's send() at once, then ask again. */
+  frame: Uint8Array<ArrayBuffer>
+}
 
-/** A piece of an incoming message, as a view of the frame that the driver handed in. */
+/** A piece of an incoming message, as a view of the frame that the driver handed in, or of memory of its own. */
 export interface Delivery {
   connection: number
   lane: Lane
@@ -350,12 +382,12 @@ export interface Core {
   mark(connection: number): number
   /** Bytes for a transfer-read; fetched under the returned ticket. */
   transferPut(connection: number, transfer: number, length: number): number
-  pump(connection: number, bufferedAmount: number, now: number): PumpAction
+  /** `channel`: one that was bound to the connection; each has its turn. */
+  pump(connection: number, channel: number, bufferedAmount: number, now: number): PumpAction
   /** The last frame was not taken by the channel. */
   unsend(connection: number): void
-  /** One frame of a channel; then `delivery()` until null, then `poll()` as after handle(). */
-  receive(channel: number, frame: ArrayBuffer, now: number): void
-  delivery(): Delivery | null
+  /** One frame of a channel; the pieces of messages in it, in order. Then `poll()` as after handle(). */
+  receive(channel: number, frame: ArrayBuffer, now: number): Delivery[]
 
   /** Counters for tests and for stats(). */
   stats(connection: number): Record<string, number>

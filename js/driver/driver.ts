@@ -81,6 +81,8 @@ export interface DriverOptions {
 interface Link {
   pc: RTCPeerConnection
   connection: number
+  /** It carries bulk only. */
+  stripe: boolean
   channels: Set<number>
   /** A channel of it was bound to the connection. */
   bound: boolean
@@ -92,6 +94,7 @@ interface Link {
 
 interface Channel {
   dc: RTCDataChannel
+  handle: number
   link: number
   opened: boolean
 }
@@ -112,6 +115,8 @@ export class Driver {
   readonly #channels = new Map<number, Channel>()
   /** Which channel carries a connection. */
   readonly #carriers = new Map<number, Channel>()
+  /** Which channels carry bulk beside it. */
+  readonly #stripes = new Map<number, Set<Channel>>()
   /**
    * Which link carries a connection, as the application sees it: the one whose channel was bound last, and before any
    * was, the newest.
@@ -249,7 +254,8 @@ export class Driver {
 
   #arm(core: Core): void {
     const deadline = core.deadline()
-    if (deadline === this.#armed) return
+    // One that comes too early looks again: most deadlines only move on, and setting a timer for each costs more.
+    if (deadline === null || (this.#armed !== null && this.#armed <= deadline)) return
     this.#armed = deadline
     this.#timer!.set(deadline)
   }
@@ -296,7 +302,7 @@ export class Driver {
         this.#signaling.get(command.transport)?.close()
         this.#signaling.delete(command.transport)
         return
-      case 'link-create': return this.#createLink(command.link, command.connection)
+      case 'link-create': return this.#createLink(command.link, command.connection, !!command.stripe)
       case 'link-close': return this.#closeLink(command.link)
       case 'set-local-description':
         return this.#operate(command.link, command.op, async pc => {
@@ -332,9 +338,15 @@ export class Driver {
         const link = this.#links.get(channel.link)!
         link.bound = true
         this.#bear(link)
-        channel.dc.bufferedAmountLowThreshold = command.lowThreshold
-        channel.dc.onbufferedamountlow = () => this.#run(() => this.#pump(command.connection))
-        return
+        return this.#watchBuffer(channel, command.connection, command.lowThreshold)
+      }
+      case 'stripe-bind': {
+        const channel = this.#channels.get(command.channel)
+        if (!channel) return
+        let stripes = this.#stripes.get(command.connection)
+        if (!stripes) this.#stripes.set(command.connection, stripes = new Set())
+        stripes.add(channel)
+        return this.#watchBuffer(channel, command.connection, command.lowThreshold)
       }
       case 'channel-close': {
         const channel = this.#channels.get(command.channel)
@@ -401,7 +413,7 @@ export class Driver {
     return this.#carriers.get(connection)?.dc ?? null
   }
 
-  #createLink(link: number, connection: number): void {
+  #createLink(link: number, connection: number, stripe: boolean): void {
     const hooks = this.#options.hooks(connection)
     let pc: RTCPeerConnection
     try {
@@ -412,7 +424,7 @@ export class Driver {
       this.#guard(() => this.#options.failed(error, connection))
       return this.feed({ type: 'link-state', link, state: 'failed' })
     }
-    const record: Link = { pc, connection, channels: new Set(), bound: false, tracks: [], transports: new Set() }
+    const record: Link = { pc, connection, stripe, channels: new Set(), bound: false, tracks: [], transports: new Set() }
     this.#links.set(link, record)
     const bears = (): boolean => this.#bearers.get(connection) === record
     pc.onicecandidate = ({ candidate: found }) => {
@@ -443,6 +455,7 @@ export class Driver {
       // One that arrives may be open already, and then fires 'open' or not.
       if (dc.readyState === 'open') open()
     }
+    if (stripe) return
     this.#guard(() => hooks?.linked(pc))
     // Beside one that works, or did, it has to prove itself first.
     if (!this.#bearers.get(connection)?.bound) this.#bear(record)
@@ -495,7 +508,7 @@ export class Driver {
     if (this.#bearers.get(connection) === link) {
       this.#bearers.delete(connection)
       let newest: Link | undefined
-      for (const other of this.#links.values()) if (other.connection === connection) newest = other
+      for (const other of this.#links.values()) if (other.connection === connection && !other.stripe) newest = other
       if (newest) this.#bear(newest)
     }
     this.#tidy(connection)
@@ -537,7 +550,7 @@ export class Driver {
 
   /** Answers what to call when it turns out to be open. */
   #attachChannel(link: number, handle: number, dc: RTCDataChannel): () => void {
-    const channel: Channel = { dc, link, opened: false }
+    const channel: Channel = { dc, handle, link, opened: false }
     this.#channels.set(handle, channel)
     this.#links.get(link)!.channels.add(handle)
     dc.binaryType = 'arraybuffer'
@@ -572,6 +585,9 @@ export class Driver {
     this.#channels.delete(handle)
     this.#links.get(channel.link)?.channels.delete(handle)
     for (const [connection, carrier] of this.#carriers) if (carrier === channel) this.#carriers.delete(connection)
+    for (const [connection, stripes] of this.#stripes) {
+      if (stripes.delete(channel) && !stripes.size) this.#stripes.delete(connection)
+    }
   }
 
   // ---- the data border
@@ -647,24 +663,36 @@ export class Driver {
     this.#awake.add(connection)
   }
 
+  #watchBuffer(channel: Channel, connection: number, lowThreshold: number): void {
+    channel.dc.bufferedAmountLowThreshold = lowThreshold
+    channel.dc.onbufferedamountlow = () => this.#run(() => this.#pumpChannel(connection, channel, this.#core!))
+  }
+
   #pump(connection: number, core: Core = this.#core!): void {
-    const dc = this.#carriers.get(connection)?.dc
-    if (dc?.readyState !== 'open') return
+    const carrier = this.#carriers.get(connection)
+    if (carrier) this.#pumpChannel(connection, carrier, core)
+    const stripes = this.#stripes.get(connection)
+    if (stripes) for (const stripe of stripes) this.#pumpChannel(connection, stripe, core)
+  }
+
+  #pumpChannel(connection: number, { dc, handle }: Channel, core: Core): void {
+    if (dc.readyState !== 'open') return
     for (;;) {
-      const action = core.pump(connection, dc.bufferedAmount, performance.now())
+      const action = core.pump(connection, handle, dc.bufferedAmount, performance.now())
       if (action.kind === 'wait') return
-      if (action.kind === 'fill') {
+      if (action.kind !== 'send') {
         const { ticket, offset, target } = action
         const payloads = this.#payloads.get(connection)
         const payload = payloads?.get(ticket)
         if (!payload) throw new Error(`the core asked for bytes of ticket ${ticket}, which are gone`)
-        target.set(payload.subarray(offset, offset + target.length))
+        const end = offset + target.length
+        target.set(offset === 0 && end === payload.length ? payload : payload.subarray(offset, end))
         // A frame that has left once is kept by the core until it is acknowledged.
-        if (offset + target.length >= payload.length) payloads!.delete(ticket)
-        continue
+        if (end >= payload.length) payloads!.delete(ticket)
+        if (action.kind === 'fill') continue
       }
       try {
-        this.#channels.get(action.channel)!.dc.send(action.frame)
+        dc.send(action.frame)
       }
       catch { // its buffer is full, or it is closing: bufferedamountlow or close will say
         core.unsend(connection)
@@ -674,11 +702,8 @@ export class Driver {
   }
 
   #receive(channel: number, frame: ArrayBuffer): void {
-    const core = this.#core!
-    core.receive(channel, frame, performance.now())
     // All pieces first: a listener may send, and that is a mutation. The views are of `frame`, which is ours.
-    const deliveries = []
-    for (let delivery = core.delivery(); delivery; delivery = core.delivery()) deliveries.push(delivery)
+    const deliveries = this.#core!.receive(channel, frame, performance.now())
     for (const { connection, lane, format, first, last, total, bytes, transfer } of deliveries) {
       const hooks = this.#options.hooks(connection)
       if (!hooks) continue

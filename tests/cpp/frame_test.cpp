@@ -113,16 +113,18 @@ json meaningOf(const Bytes& frame) {
   std::uint64_t a = 0;
   std::uint64_t b = 0;
   std::uint64_t c = 0;
+  std::uint64_t d = 0;
+  std::uint64_t e = 0;
   std::string_view text;
   EXPECT_TRUE(reader.byte(type));
   if (isReservedFrame(type)) return {{"type", "ignored"}};
   switch (static_cast<FrameType>(type)) {
     case FrameType::Hello:
-      EXPECT_TRUE(reader.varint(a) && reader.varint(b) && reader.varint(c));
-      return {{"type", "hello"}, {"version", a}, {"limit", b}, {"received", c}};
+      EXPECT_TRUE(reader.varint(a) && reader.varint(b) && reader.varint(c) && reader.varint(d) && reader.varint(e));
+      return {{"type", "hello"}, {"version", a}, {"limit", b}, {"received", json::array({c, d})}, {"window", e}};
     case FrameType::Ack:
-      EXPECT_TRUE(reader.varint(a));
-      return {{"type", "ack"}, {"received", a}};
+      EXPECT_TRUE(reader.varint(a) && reader.varint(b));
+      return {{"type", "ack"}, {"received", json::array({a, b})}};
     case FrameType::Ping:
       EXPECT_TRUE(reader.varint(a));
       return {{"type", "ping"}, {"token", a}};
@@ -130,19 +132,25 @@ json meaningOf(const Bytes& frame) {
       EXPECT_TRUE(reader.varint(a));
       return {{"type", "pong"}, {"token", a}};
     case FrameType::Close:
-      EXPECT_TRUE(reader.varint(a) && reader.varint(b) && reader.text(b, text));
-      return {{"type", "close"}, {"last", a}, {"reason", std::string(text)}};
+      EXPECT_TRUE(reader.varint(a) && reader.varint(b) && reader.varint(c) && reader.text(c, text));
+      return {{"type", "close"}, {"last", json::array({a, b})}, {"reason", std::string(text)}};
     case FrameType::Closed:
+      EXPECT_TRUE(reader.varint(a) && reader.varint(b));
+      return {{"type", "closed"}, {"received", json::array({a, b})}};
+    case FrameType::Stripes:
       EXPECT_TRUE(reader.varint(a));
-      return {{"type", "closed"}, {"received", a}};
+      return {{"type", "stripes"}, {"count", a}};
     case FrameType::Signal:
       EXPECT_TRUE(reader.text(reader.remaining(), text));
       return {{"type", "signal"}, {"text", std::string(text)}};
     case FrameType::Data:
+    case FrameType::Bulk:
       break;
   }
   EXPECT_TRUE(reader.varint(a) && reader.varint(b));
-  json meaning = {{"type", "data"}, {"seq", number(a)}, {"received", number(b)}};
+  json meaning = {{"type", type == static_cast<std::uint8_t>(FrameType::Data) ? "data" : "bulk"},
+                  {"seq", number(a)},
+                  {"received", number(b)}};
   std::array<Reassembly, kLaneCount> lanes;
   while (reader.remaining() > 0) {
     Segment segment;
@@ -200,13 +208,13 @@ TEST(Frame, WhatIsWrittenIsWhatTheVectorsSay) {
   ASSERT_EQ(pair.toB.size(), 2u);
   EXPECT_EQ(toHex(pair.toB[0]),
             "0101808004"
-            "00");
+            "000080808008");
   EXPECT_EQ(toHex(pair.toB[1]), "0201002d0568656c6c6f");
   pair.dropWire();
   pair.a.offer(1, bytesOf("x"), 1000, "a.txt");
   pair.pumpA();
   EXPECT_EQ(toHex(pair.toB[0]),
-            "0202008f"
+            "0901008f"
             "150101e90705612e7478740a746578742f706c61696e");
 }
 

@@ -113,38 +113,44 @@ class End {
   }
 
   /// Performs actions until Wait; every frame goes to `wire`. Returns how many calls of next() there were.
-  std::size_t pump(std::deque<Bytes>& wire, std::uint64_t& buffered, Millis now, std::size_t most = 1'000'000) {
+  std::size_t pump(std::deque<Bytes>& wire, std::uint64_t& buffered, Millis now, std::size_t most = 1'000'000,
+                   Slot slot = 0) {
     for (std::size_t calls = 1; calls <= most; ++calls) {
-      const Action action = framing.next(buffered, now);
+      const Action action = framing.next(buffered, now, slot);
       if (action.kind == ActionKind::Wait) return calls;
-      if (action.kind == ActionKind::Fill) {
-        const auto found = tickets.find(action.ticket);
-        EXPECT_NE(found, tickets.end());
-        if (found == tickets.end()) return calls;
-        EXPECT_LE(action.offset + action.length, found->second.size());
-        std::copy_n(found->second.begin() + static_cast<std::ptrdiff_t>(action.offset), action.length, action.data);
-        continue;
-      }
-      wire.emplace_back(action.data, action.data + action.length);
-      buffered += action.length;
+      if (action.kind != ActionKind::Send && !fill(action)) return calls;
+      if (action.kind == ActionKind::Fill) continue;
+      wire.emplace_back(action.frame, action.frame + action.frameLength);
+      buffered += action.frameLength;
     }
     return most;
   }
 
+  bool fill(const Action& action) {
+    const auto found = tickets.find(action.ticket);
+    EXPECT_NE(found, tickets.end());
+    if (found == tickets.end()) return false;
+    EXPECT_LE(action.offset + action.length, found->second.size());
+    std::copy_n(found->second.begin() + static_cast<std::ptrdiff_t>(action.offset), action.length, action.data);
+    return true;
+  }
+
   // -- receiving ---------------------------------------------------------------------------------------
 
-  void receive(const Bytes& frame, Millis now) {
+  void receive(const Bytes& frame, Millis now, Slot slot = 0) {
     // Exactly as long as the frame, so that sanitizers see every byte that is read beyond it.
     const Bytes copy(frame.begin(), frame.end());
-    framing.receive(copy, now);
+    framing.receive(copy, now, slot);
     while (const std::optional<Delivery> delivery = framing.delivery()) take(*delivery, copy);
     poll();
   }
 
   void take(const Delivery& d, const Bytes& frame) {
-    ASSERT_LE(d.frameOffset + d.length, frame.size());
-    const auto begin = frame.begin() + static_cast<std::ptrdiff_t>(d.frameOffset);
-    const auto end = begin + static_cast<std::ptrdiff_t>(d.length);
+    if (d.data == nullptr) {
+      ASSERT_LE(d.frameOffset + d.length, frame.size());
+    }
+    const std::byte* const begin = d.data != nullptr ? d.data : frame.data() + d.frameOffset;
+    const std::byte* const end = begin + d.length;
     if (d.transfer != 0) {
       Sink& sink = sinks[d.transfer];
       sink.bytes.insert(sink.bytes.end(), begin, end);
@@ -351,8 +357,8 @@ class FrameText {
   Bytes bytes;
 };
 
-inline Bytes helloFrame(std::uint64_t received = 0) {
-  return FrameText(FrameType::Hello).varint(1).varint(65'536).varint(received);
+inline Bytes helloFrame(std::uint64_t received = 0, std::uint64_t receivedBulk = 0, std::uint64_t window = 16'777'216) {
+  return FrameText(FrameType::Hello).varint(1).varint(65'536).varint(received).varint(receivedBulk).varint(window);
 }
 
 }  // namespace peerbridge::testing

@@ -131,9 +131,9 @@ class World {
         const Action action = end.framing.next(0, pair_.now);
         if (action.kind == ActionKind::Send) {
           end.framing.unsend();
-        } else if (action.kind == ActionKind::Fill) {
-          const Bytes& from = end.tickets[action.ticket];
-          std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(action.offset), action.length, action.data);
+        } else if (action.kind != ActionKind::Wait) {
+          (void)end.fill(action);
+          if (action.kind == ActionKind::FillSend) end.framing.unsend();
         }
         break;
       }
@@ -177,7 +177,7 @@ class World {
   void checkBounds() {
     for (End* end : {&pair_.a, &pair_.b}) {
       const FramingStats stats = end->framing.stats();
-      EXPECT_LE(stats.unackedBytes, std::max<std::uint64_t>(config_.windowBytes, config_.maxFrameBytes));
+      EXPECT_LE(stats.unackedBytes, 2 * std::max<std::uint64_t>(config_.windowBytes, config_.maxFrameBytes));
       for (const auto& [handle, sink] : end->sinks) {
         EXPECT_LE(sink.bytes.size(), sink.consumed + config_.transferWindowBytes);
       }

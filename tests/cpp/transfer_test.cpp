@@ -476,7 +476,7 @@ class TransferHostile : public ::testing::Test {
     end.pump(wire, buffered, 0);
   }
   void receive(const std::vector<Bytes>& messages, Format format = kFormatTransferControl) {
-    FrameText frame(FrameType::Data);
+    FrameText frame(FrameType::Bulk);
     frame.varint(++seq).varint(0);
     for (const Bytes& message : messages) frame.segment(Lane::File, true, true, format, {}, textOf(message));
     end.receive(frame, 0);
@@ -678,7 +678,7 @@ TEST_F(TransferHostile, AStopWithALongReason) {
 }
 
 TEST_F(TransferHostile, ATransferMessageInPieces) {
-  FrameText frame(FrameType::Data);
+  FrameText frame(FrameType::Bulk);
   end.receive(frame.varint(1).varint(0).segment(Lane::File, true, false, kFormatTransferData, 10, "x"), 0);
   EXPECT_EQ(end.violation(), "a transfer message in pieces");
 }

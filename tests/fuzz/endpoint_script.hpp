@@ -65,6 +65,7 @@ enum class Step : std::uint8_t {
   ChannelArrived,  ///< u8, u8
   ChannelOpened,   ///< u8, u8
   ChannelClosed,   ///< u8
+  Stripes,         ///< u8, u8
   Count,
 };
 

@@ -107,8 +107,9 @@ struct Channel {
   ChannelHandle handle = 0;
   LinkHandle link = 0;
   bool open = false;
-  ChannelHandle other = 0;     ///< of the other side
-  std::deque<Bytes> underway;  ///< to this side
+  ChannelHandle other = 0;          ///< of the other side
+  ConnectionHandle connection = 0;  ///< that it is bound to
+  std::deque<Bytes> underway;       ///< to this side
 };
 
 struct Pending {
@@ -315,7 +316,7 @@ class World {
         link.connection = output.connection;
         side.links[output.link] = link;
         side.linkHandles.push_back(output.link);
-        check(liveLinks(side, output.connection) <= 2, "a connection has two links at the most");
+        check(liveLinks(side, output.connection) <= 9, "a connection has two links and seven stripes at the most");
         return;
       }
       case OutputType::LinkClose: {
@@ -346,8 +347,11 @@ class World {
         return;
       }
       case OutputType::ChannelBind:
-        check(output.channel != 0, "a bound channel has a handle");
+      case OutputType::StripeBind: {
+        const auto channel = side.channels.find(output.channel);
+        if (channel != side.channels.end()) channel->second.connection = output.connection;
         return;
+      }
       case OutputType::ChannelClose:
         check(output.channel != 0, "a closed channel has a handle");
         return;
@@ -397,20 +401,28 @@ class World {
 
   /// The data border's pump, as the driver has it.
   void pump(Side& side, ConnectionHandle connection, Millis now) {
+    std::vector<ChannelHandle> bound;
+    for (const auto& [handle, channel] : side.channels) {
+      if (channel.connection == connection) bound.push_back(handle);
+    }
+    for (const ChannelHandle channel : bound) pump(side, connection, channel, now);
+  }
+
+  void pump(Side& side, ConnectionHandle connection, ChannelHandle channel, Millis now) {
     for (int i = 0; i < 200; ++i) {
-      ChannelHandle channel = 0;
-      const Action action = side.endpoint.pump(connection, side.buffered, now, channel);
+      const Action action = side.endpoint.pump(connection, channel, side.buffered, now);
       if (action.kind == ActionKind::Wait) return;
-      check(action.length > 0, "what is to be filled or sent has a length");
-      if (action.kind == ActionKind::Fill) {
+      if (action.kind != ActionKind::Send) {
+        check(action.length > 0, "what is to be filled has a length");
         std::memset(action.data, static_cast<int>(action.ticket & 0xff), action.length);
-        continue;
       }
+      if (action.kind == ActionKind::Fill) continue;
+      check(action.frameLength > 0, "what is to be sent has a length");
       if (std::exchange(side.channelThrows, false)) {
         if (Framing* framing = side.endpoint.framing(connection)) framing->unsend();
         return;
       }
-      const Bytes frame(action.data, action.data + action.length);
+      const Bytes frame(action.frame, action.frame + action.frameLength);
       const auto from = side.channels.find(channel);
       check(from != side.channels.end(), "frames go to a channel that is known");
       if (sides_.size() < 2 || from->second.other == 0 || !pathUp_) continue;
@@ -953,6 +965,13 @@ class World {
         return tell(side, InputType::Answer, &Input::connection, connection(side));
       case Step::Close:
         return tell(side, InputType::Close, &Input::connection, connection(side));
+      case Step::Stripes: {
+        Input input;
+        input.type = InputType::Stripes;
+        input.connection = connection(side);
+        input.length = in_.byte() % 10;
+        return tell(side, input);
+      }
       case Step::Disconnect:
         if (in_.byte() % 16 == 0) tell(side, InputType::Disconnect);
         return;

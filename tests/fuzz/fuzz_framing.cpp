@@ -61,12 +61,13 @@ struct Side {
     while (most-- > 0) {
       const Action action = framing.next(buffered, now);
       if (action.kind == ActionKind::Wait) return;
-      check(action.length > 0);
-      if (action.kind == ActionKind::Fill) {
+      if (action.kind != ActionKind::Send) {
+        check(action.length > 0);
         std::memset(action.data, static_cast<int>(action.ticket & 0xff), action.length);
-      } else {
-        check(action.length <= std::max<std::size_t>(config.maxFrameBytes, 16'384));
-        wire.emplace_back(action.data, action.data + action.length);
+      }
+      if (action.kind != ActionKind::Fill) {
+        check(action.frameLength > 0 && action.frameLength <= std::max<std::size_t>(config.maxFrameBytes, 16'384));
+        wire.emplace_back(action.frame, action.frame + action.frameLength);
       }
     }
   }

@@ -12,7 +12,7 @@ const names = JSON.parse(readFileSync(new URL('../vectors/names.json', import.me
 
 // Every name of the types stands here once, or this does not compile.
 const inputs: Record<CoreInput['type'], true> = {
-  'start': true, 'connect': true, 'answer': true, 'close': true, 'disconnect': true, 'reconnect': true, 'destroy': true,
+  'start': true, 'connect': true, 'answer': true, 'close': true, 'stripes': true, 'disconnect': true, 'reconnect': true, 'destroy': true,
   'id-assigned': true, 'id-failed': true, 'signaling-opened': true, 'signaling-message': true, 'signaling-closed': true,
   'op-done': true, 'op-failed': true, 'local-candidate': true, 'gathering-complete': true, 'negotiation-needed': true,
   'link-state': true, 'path-changed': true, 'channel-arrived': true, 'channel-opened': true, 'channel-closed': true, 'transfer-offer': true,
@@ -22,7 +22,7 @@ const inputs: Record<CoreInput['type'], true> = {
 const outputs: Record<CoreOutput['type'], true> = {
   'request-id': true, 'signaling-connect': true, 'signaling-send': true, 'signaling-close': true, 'link-create': true,
   'link-close': true, 'set-local-description': true, 'set-remote-description': true, 'read-local-description': true,
-  'add-candidate': true, 'restart-ice': true, 'rollback': true, 'channel-create': true, 'channel-bind': true, 'channel-close': true,
+  'add-candidate': true, 'restart-ice': true, 'rollback': true, 'channel-create': true, 'channel-bind': true, 'stripe-bind': true, 'channel-close': true,
   'transmit': true, 'transfer-read': true, 'dispose': true, 'peer-state': true, 'peer-opened': true, 'peer-disconnected': true,
   'peer-closed': true, 'peer-error': true, 'connection-incoming': true, 'connection-state': true, 'connection-opened': true,
   'connection-error': true, 'connection-closed': true, 'room': true, 'delivered': true, 'transfer-offered': true,
@@ -81,7 +81,7 @@ describe('the control border', () => {
       metadata: '{"m":[1,"é",null]}', serialization: 'json', reliable: true,
     }, 2)
     const [create1, channel, local] = drain(ada)
-    expect(create1).toEqual({ type: 'link-create', link: 1, connection: 1 })
+    expect(create1).toEqual({ type: 'link-create', link: 1, connection: 1, stripe: 0 })
     expect(channel).toEqual({ type: 'channel-create', link: 1, channel: 2, label: 'läbel', ordered: true, lowThreshold: 65536 })
     expect(local).toMatchObject({ type: 'set-local-description', link: 1 })
     ada.handle({ type: 'op-done', op: (local as { op: number }).op, sdpType: 'offer', sdp: 'v=0\r\n' }, 3)
@@ -105,10 +105,9 @@ describe('the control border', () => {
     core.receive(1, new ArrayBuffer(8), 1)
     expect(core.poll()).toBeNull()
     expect(core.deadline()).toBeNull()
-    expect(core.delivery()).toBeNull()
     expect(core.put(1, Lane.normal, 1, new Uint8Array(1))).toBe(false)
     expect(core.queue(1, Lane.normal, Format.request, 1)).toBe(0)
-    expect(core.pump(1, 0, 1)).toEqual({ kind: 'wait' })
+    expect(core.pump(1, 1, 0, 1)).toMatchObject({ kind: 'wait' })
   })
 })
 

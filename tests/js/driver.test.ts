@@ -380,7 +380,7 @@ describe('two links of one connection', () => {
     expect(hooks.carried).toHaveBeenLastCalledWith(fresh)
     expect(oldChannel.onbufferedamountlow).toBeNull()
     expect(freshChannel.bufferedAmountLowThreshold).toBe(300)
-    core.actions.push({ kind: 'send', channel: 10, frame: new Uint8Array([1]) })
+    core.actions.push({ kind: 'send', frame: new Uint8Array([1]) })
     tell(driver, { type: 'transmit', connection: 2 })
     expect(freshChannel.sent).toHaveLength(1)
   })
@@ -567,7 +567,7 @@ describe('the data border', () => {
     core.actions.push(
       { kind: 'fill', ticket, offset: 0, target: frame.subarray(1, 13) },
       { kind: 'fill', ticket, offset: 12, target: frame.subarray(13, 21) },
-      { kind: 'send', channel: 6, frame },
+      { kind: 'send', frame },
     )
     await settled()
     expect(channel.sent).toEqual([Uint8Array.from([0, ...message, 0])])
@@ -577,12 +577,12 @@ describe('the data border', () => {
   it('gives a frame back that the channel does not take, and goes on when its buffer is low', async () => {
     const { driver, channel } = await connected()
     channel.full = true
-    core.actions.push({ kind: 'send', channel: 6, frame: new Uint8Array([1]) })
+    core.actions.push({ kind: 'send', frame: new Uint8Array([1]) })
     driver.send(2, 1, 1, new Uint8Array(1))
     await settled()
     expect(core.unsent).toBe(1)
     channel.full = false
-    core.actions.push({ kind: 'send', channel: 6, frame: new Uint8Array([1]) })
+    core.actions.push({ kind: 'send', frame: new Uint8Array([1]) })
     channel.onbufferedamountlow!()
     expect(channel.sent).toEqual([new Uint8Array([1])])
   })
@@ -623,7 +623,7 @@ describe('the data border', () => {
     channel.onmessage!({ data: new ArrayBuffer(4) })
     const bytes = hooks.message.mock.calls[0]![1]
     expect([...bytes]).toEqual([1, 2])
-    expect(bytes.buffer.byteLength).toBeLessThanOrEqual(65_536)
+    expect(bytes.buffer.byteLength).toBeLessThanOrEqual(262_144)
   })
 
   it('hands on the bytes of files by transfer', async () => {
@@ -646,7 +646,7 @@ describe('the data border', () => {
     const ticket = driver.send(2, 1, 1, new Uint8Array(20).fill(5))
     tell(driver, { type: 'connection-closed', connection: 2, reason: '' })
     const target = new Uint8Array(20)
-    core.actions.push({ kind: 'fill', ticket, offset: 0, target }, { kind: 'send', channel: 6, frame: target })
+    core.actions.push({ kind: 'fill', ticket, offset: 0, target }, { kind: 'send', frame: target })
     tell(driver, { type: 'transmit', connection: 2 })
     expect(channel.sent[0]).toEqual(new Uint8Array(20).fill(5))
   })

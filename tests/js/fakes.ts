@@ -13,7 +13,9 @@ export class FakeCore implements Core {
   readonly inputs: CoreInput[] = []
   readonly outputs: CoreOutput[] = []
   readonly deliveries: Delivery[] = []
-  readonly actions: PumpAction[] = []
+  readonly actions: Partial<PumpAction>[] = []
+  /** The channel of each pump. */
+  readonly pumped: number[] = []
   readonly puts: { connection: number, lane: number, format: number, bytes: Uint8Array }[] = []
   readonly queued: { connection: number, lane: number, format: number, length: number }[] = []
   readonly transferPuts: { transfer: number, length: number }[] = []
@@ -71,14 +73,14 @@ export class FakeCore implements Core {
     return ++this.ticket
   }
 
-  pump(): PumpAction {
+  pump(_connection: number, channel: number): PumpAction {
     this.pumps++
-    return this.#guarded(() => this.actions.shift() ?? { kind: 'wait' })
+    this.pumped.push(channel)
+    return this.#guarded(() => ({ kind: 'wait', ticket: 0, offset: 0, target: new Uint8Array(), frame: new Uint8Array(), ...this.actions.shift() }))
   }
 
   unsend(): void { this.unsent++ }
-  receive(): void {}
-  delivery(): Delivery | null { return this.deliveries.shift() ?? null }
+  receive(): Delivery[] { return this.deliveries.splice(0) }
   stats(): Record<string, number> { return { framesSent: 1 } }
   dispose(): void { this.disposed = true }
 

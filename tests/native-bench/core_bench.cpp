@@ -15,6 +15,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -111,14 +112,14 @@ class Bench {
     opened.channel = remote.channel;
     opened.length = 262'144;
     tell(opened);
-    frame(remote, FrameType::Hello, {kProtocolVersion, 262'144, 0});
+    frame(remote, FrameType::Hello, {kProtocolVersion, 262'144, 0, 0, 16'777'216});
     now_ += 2;
     return remote;
   }
 
   /// The other side says goodbye.
   void close(Remote& remote) {
-    frame(remote, FrameType::Close, {remote.sent, 0});
+    frame(remote, FrameType::Close, {remote.sent, 0, 0});
     Input closed = make(InputType::ChannelClosed);
     closed.channel = remote.channel;
     tell(closed);
@@ -159,7 +160,7 @@ class Bench {
     std::memset(space.data(), 7, space.size());
     pump(remote.connection);
     drain();
-    frame(remote, FrameType::Ack, {++remote.received});
+    frame(remote, FrameType::Ack, {++remote.received, 0});
   }
 
   /// Candidates that came before: found by their peer and id, and known for what they are.
@@ -293,6 +294,9 @@ class Bench {
         case OutputType::SignalingSend:
           if (output->text.find(kProbeId) != std::string::npos) probe_ = std::move(output->text);
           break;
+        case OutputType::ChannelBind:
+          carriers_.insert_or_assign(output->connection, output->channel);
+          break;
         case OutputType::Transmit:
           pump(output->connection);
           break;
@@ -311,10 +315,9 @@ class Bench {
 
   void pump(ConnectionHandle connection) {
     for (;;) {
-      ChannelHandle channel = 0;
-      const Action action = endpoint_.pump(connection, 0, now_, channel);
+      const Action action = endpoint_.pump(connection, carriers_[connection], 0, now_);
       if (action.kind == ActionKind::Wait) return;
-      benchmark::DoNotOptimize(action.data);
+      benchmark::DoNotOptimize(action.frame);
     }
   }
 
@@ -327,6 +330,7 @@ class Bench {
   ConnectionHandle nextConnection_ = 1;
   LinkHandle link_ = 0;
   ChannelHandle nextChannel_ = 1;
+  std::unordered_map<ConnectionHandle, ChannelHandle> carriers_;
   std::string probe_;
   std::vector<Op> ops_;
   std::size_t firstOp_ = 0;

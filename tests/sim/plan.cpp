@@ -7,11 +7,11 @@ namespace peerbridge::sim {
 namespace {
 
 constexpr std::array<const char*, kDoCount> kNames{
-    "connect",      "call",        "send",        "mark",        "offer-file",  "cancel-file",  "add-track",
-    "change-track", "glare",       "close",       "disconnect",  "reconnect",   "destroy",      "hide",
-    "kill",         "server-down", "server-up",   "server-slow", "server-fast", "server-loses", "server-keeps",
-    "half-open",    "cut",         "cut-one-way", "join",        "offline",     "online",       "change-network",
-    "rebind",       "freeze",      "thaw",        "false-alarm"};
+    "connect",        "call",         "send",        "mark",        "offer-file",  "cancel-file", "stripes",
+    "add-track",      "change-track", "glare",       "close",       "disconnect",  "reconnect",   "destroy",
+    "hide",           "kill",         "server-down", "server-up",   "server-slow", "server-fast", "server-loses",
+    "server-keeps",   "half-open",    "cut",         "cut-one-way", "join",        "offline",     "online",
+    "change-network", "rebind",       "freeze",      "thaw",        "false-alarm"};
 
 /// Short, long, and beyond what browsers bear.
 Millis outage(Random& random) {
@@ -136,6 +136,7 @@ class Planner {
       file.much = random_.pick(300'000);
       if (random_.chance(25)) add(Do::CancelFile, file.at + random_.millis(0, 1'000), file.node).which = file.which;
     }
+    some(Do::Stripes, 25, 3);
     some(Do::Destroy, 6, 1);
     some(Do::Hide, 6, 1);
     if (!plan_.calm && random_.chance(10)) {
@@ -248,6 +249,8 @@ std::string describe(const Action& action) {
       return self + " offers a file of " + std::to_string(action.much) + " bytes";
     case Do::CancelFile:
       return self + " cancels a file";
+    case Do::Stripes:
+      return self + " wants " + std::to_string(1 + action.much % 5) + " stripes";
     case Do::AddTrack:
       return self + " adds a track";
     case Do::ChangeTrack:

@@ -19,6 +19,7 @@ enum class Do : std::uint8_t {
   Mark,
   OfferFile,
   CancelFile,
+  Stripes,
   AddTrack,
   ChangeTrack,
   Glare,

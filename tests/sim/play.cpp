@@ -239,6 +239,11 @@ class Play {
       case Do::CancelFile:
         if (const ConnectionHandle c = choose(node, action.which, true); c != 0) node.cancelFile(c);
         return;
+      case Do::Stripes:
+        if (const ConnectionHandle c = choose(node, action.which, true); c != 0) {
+          node.setStripes(c, static_cast<std::uint32_t>(1 + action.much % 5));
+        }
+        return;
       case Do::AddTrack:
       case Do::ChangeTrack:
       case Do::Glare:
@@ -356,6 +361,7 @@ class Play {
     for (Node* node : nodes_) {
       if (!works(*node)) continue;
       std::size_t open = 0;
+      std::size_t links = 0;
       for (const auto& [handle, talk] : node->talks) {
         const auto self = [&, handle = handle, &talk = talk] { return labelOf(*node, handle, talk); };
         if (talk.state == ConnectionState::Closed) {
@@ -370,6 +376,7 @@ class Play {
         ++open;
         const Far far = farOf(*node, talk);
         if (far.talk == nullptr) return self() + " is open, and nobody is at its other end";
+        links += std::max(talk.stripes, far.talk->stripes);
         if (!works(*far.node)) return self() + " is open, and its other end is gone";
         if (far.talk->state != ConnectionState::Open) {
           return self() + " and its other end do not agree: " + labelOf(*far.node, far.handle, *far.talk);
@@ -383,7 +390,9 @@ class Play {
       const std::string counts = ": " + std::to_string(open) + " connections open, " + std::to_string(held) +
                                  " kept, " + std::to_string(node->liveLinks()) + " RTCPeerConnections, " +
                                  std::to_string(node->liveChannels()) + " channels";
-      if (held != open || node->liveLinks() != open || node->liveChannels() != open) return node->name + counts;
+      if (held != open || node->liveLinks() != links || node->liveChannels() != links) {
+        return node->name + counts + ", " + std::to_string(links) + " expected of both";
+      }
       if (world_.openSockets(*node) > 1) return node->name + " has more than one socket to the server";
       if (node->session != PeerState::Open) return node->name + " is not registered with the server";
       if (std::string open_ = world_.unsettled(*node); !open_.empty()) return open_;

@@ -98,6 +98,15 @@ void Node::mark(ConnectionHandle connection) {
   drain();
 }
 
+void Node::setStripes(ConnectionHandle connection, std::uint32_t count) {
+  if (!alive || disposed || frozen || talks[connection].kind != ConnectionKind::Data) return;
+  talks[connection].stripes = count;
+  Input in = input::make(InputType::Stripes);
+  in.connection = connection;
+  in.length = count;
+  feed(std::move(in));
+}
+
 void Node::offerFile(ConnectionHandle connection, std::uint64_t size) {
   if (!alive || disposed || frozen) return;
   Input offer = input::make(InputType::TransferOffer);
@@ -247,7 +256,10 @@ void Node::handle(Pending& pending) {
   }
   if (!pending.frame.empty()) return receive(pending.channel, pending.frame);
   for (const auto& [connection, channel] : carriers_) {
-    if (channel == pending.channel) return pump(connection);
+    if (channel == pending.channel) return pump(connection, channel);
+  }
+  for (const auto& [channel, connection] : stripes_) {
+    if (channel == pending.channel) return pump(connection, channel);
   }
 }
 
@@ -277,8 +289,9 @@ void Node::drain() {
 void Node::checkLinks() {
   for (const ConnectionHandle connection : std::exchange(changed_, {})) {
     const Talk& talk = talks[connection];
-    const auto count = std::count_if(links_.begin(), links_.end(),
-                                     [connection](const Link& link) { return link.connection == connection; });
+    const auto count = std::count_if(links_.begin(), links_.end(), [connection](const Link& link) {
+      return link.connection == connection && !link.stripe;
+    });
     if (alive && talk.outgoing && talk.state == ConnectionState::Open && count != 1) {
       world_.breaks(kOneLink, name + " has " + std::to_string(count) + " for " + std::to_string(connection));
     }
@@ -367,7 +380,7 @@ void Node::perform(Output& output) {
       const auto talk = talks.find(o.connection);
       if (talk == talks.end()) return world_.illegal(*this, "a link of no connection");
       const int pc = world_.createPc(*this, o.link, talk->second.tracks);
-      links_.push_back({o.link, o.connection, pc});
+      links_.push_back({o.link, o.connection, pc, o.marker > 0});
       changed_.push_back(o.connection);
       if (world_.tracing) {
         world_.note(name, "  link " + std::to_string(o.link) + " of " + self + " is pc " + std::to_string(pc));
@@ -400,6 +413,14 @@ void Node::perform(Output& output) {
       if (world_.tracing) {
         world_.note(name, "  " + self + " is carried by pc " + std::to_string(world_.end(it->second).pc));
       }
+      return;
+    }
+    case OutputType::StripeBind: {
+      const auto it =
+          std::find_if(channels_.begin(), channels_.end(), [&](const auto& c) { return c.first == o.channel; });
+      if (it == channels_.end()) return world_.illegal(*this, "binds a stripe that it does not have");
+      stripes_.emplace_back(o.channel, o.connection);
+      world_.end(it->second).low = o.length;
       return;
     }
     case OutputType::ChannelClose: {
@@ -587,33 +608,36 @@ void Node::fileState(Talk& talk, ConnectionHandle connection, const Output& outp
 }
 
 void Node::pump(ConnectionHandle connection) {
-  const auto carrier = carriers_.find(connection);
-  if (carrier == carriers_.end()) return;
+  if (const auto carrier = carriers_.find(connection); carrier != carriers_.end()) pump(connection, carrier->second);
+  for (const auto& [channel, owner] : stripes_) {
+    if (owner == connection) pump(connection, channel);
+  }
+}
+
+void Node::pump(ConnectionHandle connection, ChannelHandle channel) {
   const auto at =
-      std::find_if(channels_.begin(), channels_.end(), [&](const auto& c) { return c.first == carrier->second; });
+      std::find_if(channels_.begin(), channels_.end(), [channel](const auto& c) { return c.first == channel; });
   if (at == channels_.end()) return;
   const int index = at->second;
   while (alive && !disposed) {
     if (!world_.end(index).open || world_.end(index).closed || world_.pc(world_.end(index).pc).closed) return;
-    ChannelHandle channel = 0;
-    const Action action = endpoint->pump(connection, world_.buffered(world_.end(index)), world_.now(), channel);
+    const Action action = endpoint->pump(connection, channel, world_.buffered(world_.end(index)), world_.now());
     if (action.kind == ActionKind::Wait) return;
-    if (action.kind == ActionKind::Fill) {
+    if (action.kind != ActionKind::Send) {
       const auto it = queued_.find({connection, action.ticket});
       if (it == queued_.end() || action.offset + action.length > it->second.size()) {
         return world_.illegal(*this, "is asked for bytes that it does not have");
       }
       std::memcpy(action.data, it->second.data() + action.offset, action.length);
       if (action.offset + action.length == it->second.size()) queued_.erase(it);
-      continue;
     }
-    if (channel != carrier->second) return world_.illegal(*this, "sends on a channel that carries something else");
-    if (world_.buffered(world_.end(index)) + action.length > browser.bufferBytes) {
+    if (action.kind == ActionKind::Fill) continue;
+    if (world_.buffered(world_.end(index)) + action.frameLength > browser.bufferBytes) {
       endpoint->framing(connection)->unsend();
       return;
     }
     world_.give(index, World::Flight::What::Frame,
-                std::string(reinterpret_cast<const char*>(action.data), action.length));
+                std::string(reinterpret_cast<const char*>(action.frame), action.frameLength));
   }
 }
 
@@ -644,7 +668,7 @@ void Node::receive(ChannelHandle channel, const std::string& frame) {
   std::vector<Arrived> consumed;
   while (const std::optional<ConnectionDelivery> piece = endpoint->delivery()) {
     const Delivery& d = piece->delivery;
-    const char* bytes = frame.data() + d.frameOffset;
+    const char* bytes = d.data != nullptr ? reinterpret_cast<const char*>(d.data) : frame.data() + d.frameOffset;
     Talk& talk = talks[piece->connection];
     if (d.transfer != 0) {
       for (File& file : talk.files) {

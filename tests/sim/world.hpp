@@ -106,6 +106,7 @@ struct Talk {
   Millis recoverBegan = 0;    ///< for Play: since when nothing was in the way of its recovery; 0: it does not recover
   Millis deafSince = kNever;  ///< for Play: since when no frame could come
   int tracks = 0;             ///< of this side, for every new link
+  std::uint32_t stripes = 1;  ///< that this side wished for
   std::array<std::uint32_t, kMessageLanes> sent{};
   std::array<std::uint32_t, kMessageLanes> received{};
   /// What mark() covered.
@@ -127,6 +128,7 @@ class Node {
   bool send(ConnectionHandle connection, const std::string& text, Lane lane = Lane::Normal);
   /// Asks to be told when everything sent until now has arrived.
   void mark(ConnectionHandle connection);
+  void setStripes(ConnectionHandle connection, std::uint32_t count);
   void offerFile(ConnectionHandle connection, std::uint64_t size);
   void cancelFile(ConnectionHandle connection);
   void answer(ConnectionHandle connection);
@@ -195,6 +197,7 @@ class Node {
     LinkHandle handle = 0;
     ConnectionHandle connection = 0;
     int pc = -1;
+    bool stripe = false;
   };
 
   void take(Pending&& pending);
@@ -204,6 +207,7 @@ class Node {
   void operate(const Output& output);
   void changeState(ConnectionHandle connection, ConnectionState state);
   void pump(ConnectionHandle connection);
+  void pump(ConnectionHandle connection, ChannelHandle channel);
   void frameArrived(ChannelHandle channel, std::string&& frame);
   void channelHasRoom(ChannelHandle channel);
   void receive(ChannelHandle channel, const std::string& frame);
@@ -219,9 +223,10 @@ class Node {
   ChannelHandle nextArrived_ = 1;
   TransferHandle nextFile_ = 1;
   std::vector<ConnectionHandle> incoming_;
-  std::vector<Link> links_;                              ///< live ones
-  std::vector<std::pair<ChannelHandle, int>> channels_;  ///< to the world's channel ends, live ones
-  std::map<ConnectionHandle, ChannelHandle> carriers_;   ///< by channel-bind
+  std::vector<Link> links_;                                          ///< live ones
+  std::vector<std::pair<ChannelHandle, int>> channels_;              ///< to the world's channel ends, live ones
+  std::map<ConnectionHandle, ChannelHandle> carriers_;               ///< by channel-bind
+  std::vector<std::pair<ChannelHandle, ConnectionHandle>> stripes_;  ///< by stripe-bind
   std::map<std::pair<ConnectionHandle, int>, std::string> partial_;
   std::map<std::pair<ConnectionHandle, Ticket>, std::string> queued_;
   std::vector<ConnectionHandle> changed_;  ///< what to look at after this turn

@@ -106,6 +106,8 @@ struct Config {
   /// Its candidates are given to the browser again so often: Firefox pauses longer and longer between its checks (1.6 s
   /// after the first 1.5 s, then 3.2 s …), and begins anew with each candidate that it is given.
   Millis nudgeDelay = 400;
+  /// Pause before a stripe that was lost is made anew; doubled every time, up to 30 s, until one opens.
+  Millis stripeRetry = 1'000;
   /// Pause after a fresh one that failed.
   Millis raceRetry = 1'000;
   /// EXPIRE says that the other peer is not at the server. After we came back to it ourselves it may only be late: the
@@ -120,6 +122,9 @@ struct Config {
   std::uint32_t maxConnections = 512;
   /// Incoming connections from one peer.
   std::uint32_t maxConnectionsPerPeer = 64;
+  /// Over how many RTCPeerConnections bulk of one connection is spread at the most, whoever asks. More than eight take
+  /// from others what the congestion control of one would leave them.
+  std::uint32_t maxStripes = 8;
 };
 
 }  // namespace peerbridge

@@ -39,6 +39,8 @@ class Endpoint {
   /// What `input` holds may be moved from.
   void handle(Input& input, Millis now);
   [[nodiscard]] std::optional<Output> poll();
+  /// poll() would answer something.
+  [[nodiscard]] bool hasOutput() const;
   /// kNever when there is none.
   [[nodiscard]] Millis deadline() const;
 
@@ -46,9 +48,9 @@ class Endpoint {
   /// null when there is none (unknown handle, not negotiated yet, PeerJS, closed).
   [[nodiscard]] Framing* framing(ConnectionHandle connection);
 
-  /// See Framing::next(). `channel` receives the channel that a Send is for.
-  [[nodiscard]] Action pump(ConnectionHandle connection, std::uint64_t bufferedAmount, Millis now,
-                            ChannelHandle& channel);
+  /// See Framing::next(). `channel` is one that was bound to the connection (ChannelBind, StripeBind).
+  [[nodiscard]] Action pump(ConnectionHandle connection, ChannelHandle channel, std::uint64_t bufferedAmount,
+                            Millis now);
 
   /// One message of a channel. Frames of unknown channels are ignored.
   void receive(ChannelHandle channel, std::span<const std::byte> frame, Millis now);

@@ -24,6 +24,7 @@ enum class InputType : std::uint8_t {
   Connect,  ///< connection, text (the peer), connectionId, kind, label, metadata?, serialization, reliable
   Answer,   ///< connection
   Close,    ///< connection
+  Stripes,  ///< connection, length: over so many RTCPeerConnections bulk shall be spread
   Disconnect,
   Reconnect,
   Destroy,
@@ -100,7 +101,7 @@ enum class OutputType : std::uint8_t {
   SignalingConnect,      ///< transport, id, token
   SignalingSend,         ///< transport, text
   SignalingClose,        ///< transport
-  LinkCreate,            ///< link, connection
+  LinkCreate,            ///< link, connection, marker: the stripe that it is, or 0
   LinkClose,             ///< link
   SetLocalDescription,   ///< link, op
   SetRemoteDescription,  ///< link, op, sdpType, sdp
@@ -110,6 +111,7 @@ enum class OutputType : std::uint8_t {
   Rollback,              ///< link, op: for browsers whose setRemoteDescription does not roll back by itself
   ChannelCreate,         ///< link, channel, label, lowThreshold; always ordered
   ChannelBind,           ///< channel, connection, lowThreshold
+  StripeBind,            ///< channel, connection, lowThreshold: it carries Bulk and File beside the other one
   ChannelClose,          ///< channel
   Transmit,              ///< connection
   TransferRead,          ///< connection, transfer, offset, length

@@ -23,6 +23,7 @@ class Outbox {
   void warn(ErrorCode code, const char* text);
 
   [[nodiscard]] std::optional<Output> pop();
+  [[nodiscard]] bool empty() const { return front_ == outputs_.size(); }
 
   /// Ops, links and transports count up; connection and channel handles of the core are even.
   [[nodiscard]] Op nextOp() { return ++op_; }

@@ -13,6 +13,7 @@ constexpr std::uint32_t kProtocolVersion = 1;
 constexpr std::size_t kMaxStrayCandidates = 64;
 // A timer that is so late was not late: the page slept, or was throttled to one timer a second and a little more.
 constexpr Millis kAsleep = 1'500;
+constexpr Millis kLongestStripePause = 30'000;
 // Once the old path won, the side that does not decide waits so long for the other to come through the fresh one.
 constexpr Millis kRacerLinger = 5'000;
 
@@ -79,7 +80,7 @@ void Connection::abortFraming(const char* reason, Millis now) {
 
 /// Before: the phase is Closed. Gives back everything and says the last word.
 void Connection::finish(const char* reason) {
-  negotiationDeadline_ = restartAt_ = budgetUntil_ = lingerUntil_ = raceAt_ = pulseAt_ = kNever;
+  negotiationDeadline_ = restartAt_ = budgetUntil_ = lingerUntil_ = raceAt_ = pulseAt_ = stripeAt_ = kNever;
   if (framing_) {
     // A file that was offered while this side was closing has no end yet.
     framing_->abort(reason);
@@ -88,6 +89,7 @@ void Connection::finish(const char* reason) {
   ringing_.reset();
   early_.reset();
   strays_.clear();
+  dropStripes(1);
   retire(fresh_);
   retire(current_);
   tellClosed(reason);
@@ -109,13 +111,16 @@ Output& Connection::command(OutputType type, Negotiation& link) {
   return out;
 }
 
-std::unique_ptr<Link> Connection::makeLink(std::uint32_t number, bool offering, Millis now) {
+std::unique_ptr<Link> Connection::makeLink(std::uint32_t number, bool offering, Millis now, Slot slot) {
   auto link = std::make_unique<Link>(isPolite(identity_), config_);
   newest_ = std::max(newest_, number);
   link->number = number;
+  link->slot = slot;
   link->handle = outbox_.nextLink();
   host_.own(HandleKind::Link, link->handle, identity_.handle);
-  outbox_.add(OutputType::LinkCreate, identity_.handle).link = link->handle;
+  Output& create = outbox_.add(OutputType::LinkCreate, identity_.handle);
+  create.link = link->handle;
+  create.marker = slot;
   if (protocol_) link->setNative(isNative(), *this);
   if (offering) {
     link->channel = outbox_.nextChannel();
@@ -135,6 +140,7 @@ std::unique_ptr<Link> Connection::makeLink(std::uint32_t number, bool offering, 
 void Connection::retire(std::unique_ptr<Link>& link) {
   if (!link) return;
   if (link == current_ && framing_ && framing_->attached()) framing_->detach();
+  if (link->slot > 0 && framing_) framing_->detachStripe(link->slot);
   if (link->channel != 0) host_.own(HandleKind::Channel, link->channel, 0);
   // What the browser is at work on is not reported any more.
   host_.own(HandleKind::Op, link->op(), 0);
@@ -144,22 +150,110 @@ void Connection::retire(std::unique_ptr<Link>& link) {
   retired_.push_back(std::move(link));
 }
 
+template <class Holds>
+Link* Connection::linkThat(Holds holds) {
+  if (current_ && holds(*current_)) return current_.get();
+  if (fresh_ && holds(*fresh_)) return fresh_.get();
+  for (const std::unique_ptr<Link>& stripe : stripes_) {
+    if (holds(*stripe)) return stripe.get();
+  }
+  return nullptr;
+}
+
+template <class Call>
+void Connection::forEachLink(Call call) {
+  if (current_) call(*current_);
+  if (fresh_) call(*fresh_);
+  // What is called may lose some.
+  for (std::size_t i = stripes_.size(); i-- > 0;) {
+    if (i < stripes_.size()) call(*stripes_[i]);
+  }
+}
+
 Link* Connection::withHandle(LinkHandle handle) {
-  if (current_ && current_->handle == handle) return current_.get();
-  return fresh_ && fresh_->handle == handle ? fresh_.get() : nullptr;
+  return linkThat([handle](const Link& link) { return link.handle == handle; });
 }
 
 Link* Connection::withNumber(std::uint32_t number) {
-  if (current_ && current_->number == number) return current_.get();
-  return fresh_ && fresh_->number == number ? fresh_.get() : nullptr;
+  return linkThat([number](const Link& link) { return link.number == number; });
 }
 
-/// Before: one of them has it under way.
+Link* Connection::withChannel(ChannelHandle channel) {
+  return linkThat([channel](const Link& link) { return link.channel == channel; });
+}
+
 Link* Connection::withOp(Op op) {
-  if (!fresh_) return current_.get();
-  const bool isFresh = fresh_->op() == op || std::find(fresh_->candidateOps.begin(), fresh_->candidateOps.end(), op) !=
-                                                 fresh_->candidateOps.end();
-  return isFresh ? fresh_.get() : current_.get();
+  return linkThat([op](const Link& link) {
+    return link.op() == op ||
+           std::find(link.candidateOps.begin(), link.candidateOps.end(), op) != link.candidateOps.end();
+  });
+}
+
+std::optional<Slot> Connection::slotOf(ChannelHandle channel) const {
+  if (channel == 0) return std::nullopt;
+  if (channel == this->channel()) return Slot{0};
+  for (const std::unique_ptr<Link>& stripe : stripes_) {
+    if (stripe->channel == channel && stripe->channelOpen) return stripe->slot;
+  }
+  return std::nullopt;
+}
+
+// -- stripes -------------------------------------------------------------------------------------------
+
+void Connection::setStripes(std::uint64_t count, Millis now) {
+  now_ = now;
+  if (identity_.kind != ConnectionKind::Data) return;
+  stripesWanted_ = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(count, 1, config_.maxStripes));
+  if (identity_.outgoing) {
+    ensureStripes(now);
+  } else if (framing_) {
+    framing_->askStripes(stripesWanted_);
+  }
+}
+
+void Connection::ensureStripes(Millis now) {
+  stripeAt_ = kNever;
+  if (!identity_.outgoing || phase_ != Phase::Open || identity_.kind != ConnectionKind::Data) return;
+  if (!framing_ || !framing_->greeted()) return;
+  const std::uint32_t target =
+      std::min({std::max(stripesWanted_, stripesAsked_), config_.maxStripes, std::uint32_t{kMaxSlots}});
+  dropStripes(target);
+  for (std::uint32_t slot = 1; slot < target; ++slot) {
+    if (linkThat([slot](const Link& link) { return link.slot == slot; }) != nullptr) continue;
+    stripes_.push_back(makeLink(newest_ + 1, true, now, static_cast<Slot>(slot)));
+    stripes_.back()->givenUpAt = now + config_.negotiationTimeout;
+  }
+}
+
+void Connection::bindStripe(Link& link, Millis now) {
+  link.givenUpAt = kNever;
+  if (!framing_) return;
+  stripePause_ = 0;
+  Output& out = outbox_.add(OutputType::StripeBind, identity_.handle);
+  out.channel = link.channel;
+  out.length = framingConfig_.highWaterBytes / 4;
+  framing_->attachStripe(link.slot, link.maxMessageSize);
+  now_ = now;
+}
+
+void Connection::stripeLost(Link& link, Millis now) {
+  const auto at =
+      std::find_if(stripes_.begin(), stripes_.end(), [&link](const auto& one) { return one.get() == &link; });
+  if (at == stripes_.end()) return;
+  retire(*at);
+  stripes_.erase(at);
+  if (!identity_.outgoing) return;
+  stripePause_ = std::clamp(stripePause_ * 2, config_.stripeRetry, kLongestStripePause);
+  stripeAt_ = now + stripePause_;
+}
+
+/// Ends those whose slot is `from` or above.
+void Connection::dropStripes(std::uint32_t from) {
+  for (std::size_t i = stripes_.size(); i-- > 0;) {
+    if (stripes_[i]->slot < from) continue;
+    retire(stripes_[i]);
+    stripes_.erase(stripes_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
 }
 
 // -- the application -----------------------------------------------------------------------------------
@@ -214,7 +308,7 @@ void Connection::destroy(bool farewell, Millis now) {
 
 // -- signaling -----------------------------------------------------------------------------------------
 
-void Connection::address(SignalMessage& message, MessageType type, std::uint32_t link) const {
+void Connection::address(SignalMessage& message, MessageType type, const Link& link) const {
   message.type = type;
   message.dst = identity_.peer;
   message.connectionId = identity_.id;
@@ -223,7 +317,8 @@ void Connection::address(SignalMessage& message, MessageType type, std::uint32_t
   if (config_.protocol != ProtocolChoice::PeerJs && protocol_ != Protocol::PeerJs) {
     message.native = NativeTag{};
     message.native->version = kProtocolVersion;
-    message.native->link = link;
+    message.native->link = link.number;
+    message.native->stripe = link.slot;
   }
 }
 
@@ -234,6 +329,7 @@ bool Connection::peerAnswered(const std::optional<NativeTag>& tag, Millis now) {
     protocol_ = native ? Protocol::Native : Protocol::PeerJs;
     if (current_) current_->setNative(native, *this);
     if (native) framing_ = std::make_unique<Framing>(framingConfig_);
+    if (framing_ && !identity_.outgoing && stripesWanted_ > 1) framing_->askStripes(stripesWanted_);
   }
   if (protocol_ == Protocol::PeerJs && config_.protocol == ProtocolChoice::Native) {
     fail(ErrorCode::IncompatiblePeer, "peer \"%\" does not speak the native protocol", "incompatible-peer", now);
@@ -248,7 +344,9 @@ void Connection::offered(Link& link, SignalMessage& offer, Millis now) {
   for (auto& [number, candidate] : strays_) {
     if (number == link.number) link.remoteCandidate(candidate, *this);
   }
-  std::erase_if(strays_, [&link](const auto& stray) { return stray.first <= link.number; });
+  std::erase_if(strays_, [this, &link](const auto& stray) {
+    return stray.first == link.number || (current_ && stray.first <= current_->number);
+  });
 }
 
 void Connection::remoteMessage(SignalMessage& message, Millis now) {
@@ -273,6 +371,16 @@ void Connection::remoteMessage(SignalMessage& message, Millis now) {
         negotiationDeadline_ = now + config_.negotiationTimeout;
         current_ = makeLink(number, false, now);
         link = current_.get();
+      } else if (link == nullptr && message.native && message.native->stripe > 0) {
+        const std::uint32_t slot = message.native->stripe;
+        if (identity_.outgoing || !isUp() || !framing_ || identity_.kind != ConnectionKind::Data) return;
+        // Another one for the same slot takes its place; one that comes late is over.
+        if (slot >= std::min<std::uint32_t>(kMaxSlots, config_.maxStripes) || number <= seen_[slot]) return;
+        seen_[slot] = number;
+        if (Link* before = linkThat([slot](const Link& one) { return one.slot == slot; })) stripeLost(*before, now);
+        stripes_.push_back(makeLink(number, false, now, static_cast<Slot>(slot)));
+        link = stripes_.back().get();
+        link->givenUpAt = now + config_.negotiationTimeout;
       } else if (link == nullptr) {
         // Only the side that made the connection makes links, one after the other.
         if (identity_.outgoing || !isNative() || number <= newest_ || phase_ == Phase::Closing) return;
@@ -281,7 +389,7 @@ void Connection::remoteMessage(SignalMessage& message, Millis now) {
         // While frames come, the offer is likely to be a late one, whose racer is gone.
         fresh_->givenUpAt = now + (phase_ == Phase::Recovering ? config_.negotiationTimeout : kRacerLinger);
         link = fresh_.get();
-      } else if (phase_ == Phase::Recovering) {
+      } else if (phase_ == Phase::Recovering && link->slot == 0) {
         // The other side restarts ICE: no need to do the same.
         restartAt_ = now + config_.restartMaxDelay;
       }
@@ -308,7 +416,7 @@ void Connection::remoteMessage(SignalMessage& message, Millis now) {
       for (CandidateInit& candidate : message.candidates) {
         if (link != nullptr) {
           link->remoteCandidate(candidate, *this);
-        } else if (number >= newest_ && strays_.size() < kMaxStrayCandidates) {
+        } else if ((!current_ || number > current_->number) && strays_.size() < kMaxStrayCandidates) {
           strays_.emplace_back(number, std::move(candidate));
         }
       }
@@ -349,8 +457,7 @@ void Connection::signalExpired(Millis now) {
 void Connection::signalingOpened(Millis now) {
   now_ = now;
   // What was on its way when the server went may be lost.
-  if (current_) current_->resendSoon(now);
-  if (fresh_) fresh_->resendSoon(now);
+  forEachLink([now](Link& link) { link.resendSoon(now); });
   if (phase_ == Phase::Recovering) {
     restartPause_ = config_.restartDelay;
     restartAt_ = kNever;
@@ -391,7 +498,7 @@ void Connection::sendDescription(Negotiation& from, const Description& descripti
                                  std::uint32_t seen) {
   const bool offer = description.type == SdpType::Offer;
   SignalMessage message;
-  address(message, offer ? MessageType::Offer : MessageType::Answer, static_cast<Link&>(from).number);
+  address(message, offer ? MessageType::Offer : MessageType::Answer, static_cast<Link&>(from));
   message.description = description;
   if (message.native) {
     message.native->negotiation = negotiation;
@@ -410,7 +517,7 @@ void Connection::sendDescription(Negotiation& from, const Description& descripti
 
 void Connection::sendCandidates(Negotiation& from, std::vector<CandidateInit>&& candidates) {
   SignalMessage message;
-  address(message, MessageType::Candidate, static_cast<Link&>(from).number);
+  address(message, MessageType::Candidate, static_cast<Link&>(from));
   message.candidates = std::move(candidates);
   host_.sendSignal(*this, message, now_);
 }
@@ -425,8 +532,11 @@ void Connection::negotiated(Negotiation&) {
 }
 
 void Connection::failed(Negotiation& from, ErrorCode code, const char* text, const std::string& why) {
-  if (&from == fresh_.get()) {
+  Link& link = static_cast<Link&>(from);
+  if (&link == fresh_.get()) {
     racerLost(now_);
+  } else if (link.slot > 0) {
+    stripeLost(link, now_);
   } else if (isUp()) {
     // A renegotiation that fails leaves what was agreed before in place.
     complain(code, text, &why);
@@ -499,6 +609,17 @@ void Connection::linkStateChanged(LinkHandle handle, LinkState state, Millis now
     if (state == LinkState::Failed) racerLost(now);
     return;
   }
+  if (link->slot > 0) {
+    // While it does not answer the others carry on; what comes from it is still welcome.
+    if (state == LinkState::Failed) {
+      stripeLost(*link, now);
+    } else if (framing_ && state == LinkState::Disconnected) {
+      framing_->detachStripe(link->slot);
+    } else if (framing_ && state == LinkState::Connected && link->channelOpen) {
+      framing_->attachStripe(link->slot, link->maxMessageSize);
+    }
+    return;
+  }
   switch (state) {
     case LinkState::Connected:
       if (identity_.kind == ConnectionKind::Media && phase_ == Phase::Open) negotiationDeadline_ = kNever;
@@ -555,14 +676,16 @@ void Connection::channelArrived(LinkHandle handle, ChannelHandle channel, Millis
 
 void Connection::channelOpened(ChannelHandle channel, std::size_t maxMessageSize, Millis now) {
   now_ = now;
-  Link* link = fresh_ && fresh_->channel == channel ? fresh_.get() : current_.get();
-  if (link == nullptr || link->channel != channel || link->channelOpen) return;
+  Link* link = withChannel(channel);
+  if (link == nullptr || link->channelOpen) return;
   link->channelOpen = true;
   link->maxMessageSize = maxMessageSize;
   link->everConnected = true;
   link->confirmed();
   if (link == current_.get()) {
     bindChannel(now);
+  } else if (link->slot > 0) {
+    bindStripe(*link, now);
   } else if (identity_.outgoing || planted(Bug::BothDecide)) {
     // The side that made the connection decides which link carries it; the other follows its first frame.
     if (phase_ == Phase::Recovering) {
@@ -597,6 +720,7 @@ void Connection::bindChannel(Millis now) {
 void Connection::channelClosed(ChannelHandle channel, Millis now) {
   now_ = now;
   if (fresh_ && fresh_->channel == channel) return racerLost(now);
+  if (Link* link = withChannel(channel); link != nullptr && link->slot > 0) return stripeLost(*link, now);
   if (!current_ || current_->channel != channel) return;
   host_.own(HandleKind::Channel, channel, 0);
   current_->channel = 0;
@@ -625,9 +749,14 @@ void Connection::channelClosed(ChannelHandle channel, Millis now) {
   }
 }
 
-Framing* Connection::heard(ChannelHandle channel, Millis now) {
+Framing* Connection::heard(ChannelHandle channel, Millis now, Slot& slot) {
   now_ = now;
+  slot = 0;
   if (!framing_) return nullptr;
+  if (const Link* link = withChannel(channel); link != nullptr && link->slot > 0) {
+    slot = link->slot;
+    return framing_.get();
+  }
   if (fresh_ && fresh_->channel == channel) {
     // Frames come through it once the other side has adopted it, and that side decides.
     if (identity_.outgoing) return nullptr;
@@ -656,6 +785,9 @@ void Connection::pathDown(const char* reason, Millis now) {
   suspectedAt_ = 0;
   reattached_ = asked_ = false;
   if (current_) current_->unconfirmed();
+  // They share its path. Where it is back they are made anew.
+  stripeAt_ = kNever;
+  if (identity_.outgoing) dropStripes(1);
   // The racer that came before is wanted now.
   if (fresh_ && !identity_.outgoing) fresh_->givenUpAt = now + config_.negotiationTimeout;
   raceAt_ = now + std::max<Millis>(config_.raceDelay - config_.silenceLimit, 0);
@@ -670,6 +802,7 @@ void Connection::pathUp(const char* reason, Millis now) {
   if (!enter(Trigger::PathUp, reason)) return;
   budgetUntil_ = restartAt_ = raceAt_ = kNever;
   pulseAt_ = now + config_.pulseInterval;
+  ensureStripes(now);
   if (current_) current_->confirmed();
   if (!fresh_ || planted(Bug::RacerStays)) return;
   if (identity_.outgoing) {
@@ -710,6 +843,7 @@ void Connection::adopt(Millis now) {
     retire(current_);
   }
   current_ = std::move(fresh_);
+  dropStripes(1);
   raceAt_ = now + config_.raceDelay;
   restartAt_ = now + config_.restartMaxDelay;
   bindChannel(now);
@@ -769,7 +903,8 @@ void Connection::checkPulse(Millis now) {
 
 Millis Connection::deadline() const {
   if (phase_ == Phase::Closed) return kNever;
-  Millis next = std::min({negotiationDeadline_, budgetUntil_, lingerUntil_, pulseAt_});
+  Millis next = std::min({negotiationDeadline_, budgetUntil_, lingerUntil_, pulseAt_, stripeAt_});
+  for (const std::unique_ptr<Link>& stripe : stripes_) next = std::min({next, stripe->deadline(), stripe->givenUpAt});
   if (phase_ == Phase::Recovering) next = std::min({next, restartAt_, raceAt_});
   if (current_) next = std::min(next, current_->deadline());
   if (fresh_)
@@ -782,8 +917,11 @@ void Connection::timeout(Millis now) {
   now_ = now;
   if (phase_ == Phase::Closed) return;
   if (framing_) framing_->timeout(now);
-  if (current_) current_->timeout(*this, now);
-  if (fresh_) fresh_->timeout(*this, now);
+  forEachLink([this, now](Link& link) {
+    link.timeout(*this, now);
+    if (link.slot > 0 && now >= link.givenUpAt) stripeLost(link, now);
+  });
+  if (now >= stripeAt_) ensureStripes(now);
   if (now >= lingerUntil_) {
     lingerUntil_ = kNever;
     if (enter(Trigger::Done, "closed")) finish("closed");
@@ -862,6 +1000,11 @@ void Connection::report(Millis now) {
         host_.signalArrived(*this, std::move(event->text));
         break;
       case Kind::PeerHello:
+        ensureStripes(now);
+        break;
+      case Kind::Stripes:
+        stripesAsked_ = std::max(event->marker, 1U);
+        ensureStripes(now);
         break;
       case Kind::PeerClosing:
         if (enter(Trigger::PeerClose, "closed by the other side")) {

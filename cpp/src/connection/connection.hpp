@@ -4,6 +4,7 @@
 // to the Outbox; signaling messages go to the endpoint through Host, which knows the ways to the other peer.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -70,6 +71,8 @@ class Connection final : private Negotiation::Sink {
   void start(Millis now);  ///< outgoing: make the offer
   void answer(Millis now);
   void close(Millis now);
+  /// Bulk shall be spread over so many RTCPeerConnections.
+  void setStripes(std::uint64_t count, Millis now);
   /// The endpoint goes away. `farewell`: the goodbye frame may still be sent; otherwise everything ends now.
   void destroy(bool farewell, Millis now);
 
@@ -95,8 +98,9 @@ class Connection final : private Negotiation::Sink {
   void channelOpened(ChannelHandle channel, std::size_t maxMessageSize, Millis now);
   void channelClosed(ChannelHandle channel, Millis now);
   void networkChanged(NetworkChange change, Millis now);
-  /// A frame came through `channel`: the framing layer to give it to, or null when it comes too late or too early.
-  [[nodiscard]] Framing* heard(ChannelHandle channel, Millis now);
+  /// A frame came through `channel`: the framing layer to give it to, and the slot there, or null when it comes too
+  /// late or too early.
+  [[nodiscard]] Framing* heard(ChannelHandle channel, Millis now, Slot& slot);
 
   // -- the clock -------------------------------------------------------------------------------------
   [[nodiscard]] Millis deadline() const;
@@ -113,6 +117,8 @@ class Connection final : private Negotiation::Sink {
   [[nodiscard]] const Identity& identity() const { return identity_; }
   /// The channel that carries the connection; 0 while none is open.
   [[nodiscard]] ChannelHandle channel() const { return current_ && current_->channelOpen ? current_->channel : 0; }
+  /// What an open channel of this connection is to the framing layer; nothing when it is not one.
+  [[nodiscard]] std::optional<Slot> slotOf(ChannelHandle channel) const;
   /// The native protocol runs, on a channel that is up: other connections' signals can ride along.
   [[nodiscard]] bool canCarrySignals() const;
   /// Null while the protocol is unknown or not ours.
@@ -150,12 +156,18 @@ class Connection final : private Negotiation::Sink {
   // -- links
   [[nodiscard]] bool isNative() const { return protocol_ == Protocol::Native; }
   /// A new RTCPeerConnection; `offering`: with a channel, and an offer is made.
-  [[nodiscard]] std::unique_ptr<Link> makeLink(std::uint32_t number, bool offering, Millis now);
+  [[nodiscard]] std::unique_ptr<Link> makeLink(std::uint32_t number, bool offering, Millis now, Slot slot = 0);
   /// Closes a link and empties the pointer; null is harmless.
   void retire(std::unique_ptr<Link>& link);
   [[nodiscard]] Link* withHandle(LinkHandle handle);
   [[nodiscard]] Link* withNumber(std::uint32_t number);
   [[nodiscard]] Link* withOp(Op op);
+  [[nodiscard]] Link* withChannel(ChannelHandle channel);
+  /// The one that `holds`, current, fresh or stripe, or null.
+  template <class Holds>
+  [[nodiscard]] Link* linkThat(Holds holds);
+  template <class Call>
+  void forEachLink(Call call);
   /// A command for a link that ends in a promise; carries a new op.
   Output& command(OutputType type, Negotiation& link);
   /// The channel of the current link is open: frames go there from now on.
@@ -164,6 +176,14 @@ class Connection final : private Negotiation::Sink {
   void racerLost(Millis now);
   /// The racer takes over.
   void adopt(Millis now);
+
+  // -- stripes
+  /// Makes those that are missing, and ends those that are too many. Only the side that made the connection does.
+  void ensureStripes(Millis now);
+  void bindStripe(Link& link, Millis now);
+  /// It is gone: what it carried goes through the others, and the side that made it makes another one.
+  void stripeLost(Link& link, Millis now);
+  void dropStripes(std::uint32_t from);
 
   /// The first description of the other side came. False when its protocol is not what was asked for: it is over then.
   [[nodiscard]] bool peerAnswered(const std::optional<NativeTag>& tag, Millis now);
@@ -175,7 +195,7 @@ class Connection final : private Negotiation::Sink {
   void checkPulse(Millis now);
   void sayBye(const char* why, Millis now);
   void peerClosed(bool rejected, Millis now);
-  void address(SignalMessage& message, MessageType type, std::uint32_t link) const;
+  void address(SignalMessage& message, MessageType type, const Link& link) const;
 
   Identity identity_;
   const Config& config_;
@@ -189,8 +209,15 @@ class Connection final : private Negotiation::Sink {
 
   std::unique_ptr<Link> current_;               ///< carries the frames, or is meant to
   std::unique_ptr<Link> fresh_;                 ///< races it while the path is down
+  std::vector<std::unique_ptr<Link>> stripes_;  ///< carry bulk beside it
   std::vector<std::unique_ptr<Link>> retired_;  ///< closed, and perhaps still on the stack; gone with settle()
   std::uint32_t newest_ = 0;                    ///< number of the newest link
+
+  std::uint32_t stripesWanted_ = 1;              ///< by this side
+  std::uint32_t stripesAsked_ = 1;               ///< by the other
+  std::array<std::uint32_t, kMaxSlots> seen_{};  ///< number of the newest stripe that was offered for each slot
+  Millis stripeAt_ = kNever;                     ///< when to make what is missing
+  Millis stripePause_ = 0;
 
   bool answered_ = false;    ///< the other side's first description is known
   bool closedTold_ = false;  ///< ConnectionClosed went out

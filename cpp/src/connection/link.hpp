@@ -1,7 +1,7 @@
 // One RTCPeerConnection of a connection: its negotiation, its channel, and what the browser said about it.
 //
-// A connection has one, and for the time that its path is down a second that races it. Connection owns both and
-// decides; this only keeps together what belongs together.
+// A connection has one, for the time that its path is down a second that races it, and up to seven stripes where the
+// application asked for them. Connection owns all and decides; this only keeps together what belongs together.
 #pragma once
 
 #include <cstddef>
@@ -18,11 +18,12 @@ struct Link : Negotiation {
 
   LinkHandle handle = 0;
   std::uint32_t number = 1;  ///< on the wire: counts the links of a connection
+  std::uint8_t slot = 0;     ///< 1 to 7: a stripe, which carries bulk only; 0: it carries the connection, or is to
   ChannelHandle channel = 0;
   bool channelOpen = false;
   std::size_t maxMessageSize = 65'536;
   bool everConnected = false;
-  Millis givenUpAt = kNever;     ///< a racer that did not win by then
+  Millis givenUpAt = kNever;     ///< a racer that did not win, or a stripe that did not open, by then
   Millis nudgeAt = kNever;       ///< when its candidates go to the browser again
   std::vector<Op> candidateOps;  ///< under way in the browser; a failure is only a warning
 };

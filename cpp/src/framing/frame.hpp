@@ -19,6 +19,8 @@ enum class FrameType : std::uint8_t {
   Close = 0x06,
   Closed = 0x07,
   Signal = 0x08,
+  Bulk = 0x09,
+  Stripes = 0x0a,
 };
 
 inline constexpr std::uint64_t kProtocolVersion = 1;
@@ -26,12 +28,22 @@ inline constexpr std::uint64_t kProtocolVersion = 1;
 inline constexpr std::size_t kSmallestFrameLimit = 1'200;
 /// What everybody accepts before HELLO told.
 inline constexpr std::size_t kFrameLimitBeforeHello = 16'384;
+/// What everybody has room for before HELLO told, and after.
+inline constexpr std::uint64_t kGrantBeforeHello = 262'144;
 inline constexpr std::size_t kMaxReason = 256;
-/// Type, seq and received of a DATA frame.
+/// Frames of one stream that may wait for their acknowledgement, so that small ones cannot fill the other side's
+/// memory.
+inline constexpr std::size_t kMaxUnacknowledgedFrames = 4'096;
+/// Type, seq and received of a DATA or BULK frame.
 inline constexpr std::size_t kMaxDataHeader = 1 + 2 * kMaxVarintBytes;
 
 /// A frame that this version does not know and has to ignore.
 [[nodiscard]] constexpr bool isReservedFrame(std::uint8_t type) { return type >= 0x40 && type <= 0x7f; }
+
+/// Live frames are DATA and travel through one channel; Bulk frames are BULK and may travel through several.
+enum class Stream : std::uint8_t { Live, Bulk };
+inline constexpr std::size_t kStreamCount = 2;
+[[nodiscard]] constexpr Stream streamOf(Lane lane) { return lane <= Lane::Normal ? Stream::Live : Stream::Bulk; }
 
 struct Segment {
   Lane lane = Lane::Normal;
@@ -42,8 +54,6 @@ struct Segment {
   std::size_t offset = 0;   ///< where its bytes begin, in what the reader reads
   std::size_t length = 0;
 };
-
-/// What was wrong, in words, or null.
 
 /// Reads one segment, bytes included. What a segment alone can violate is checked here, the rest in Reassembly.
 [[nodiscard]] Wrong readSegment(ByteReader& reader, Segment& segment);

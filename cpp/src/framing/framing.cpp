@@ -16,7 +16,7 @@ namespace peerbridge {
 namespace {
 
 /// Frames that are written when they leave and never kept: HELLO, ACK, PING, PONG, CLOSE, CLOSED.
-constexpr std::size_t kLongestControl = 1 + 2 * kMaxVarintBytes + kMaxReason + 8;
+constexpr std::size_t kLongestControl = 1 + 5 * kMaxVarintBytes + kMaxReason + 8;
 
 constexpr Wrong kNotSent = Rule::AcknowledgementOfWhatWasNotSent;
 
@@ -27,6 +27,7 @@ FramingConfig sane(FramingConfig config) {
   config.maxHighWaterBytes = std::max(config.maxHighWaterBytes, config.highWaterBytes);
   config.inlineBytes = std::min<std::uint64_t>(config.inlineBytes, 0x7fffffff);
   config.maxMessageBytes = std::min(config.maxMessageBytes, kMaxVarint);
+  config.grantBytes = std::clamp(config.grantBytes, kGrantBeforeHello, kMaxVarint);
   return config;
 }
 
@@ -34,13 +35,15 @@ FramingConfig sane(FramingConfig config) {
 
 struct Framing::State {
   explicit State(const FramingConfig& given)
-      : config(sane(given)),
-        transfers(config),
-        sender(config, transfers, stats),
-        receiver(config.maxMessageBytes),
-        highWater(config.highWaterBytes) {}
+      : config(sane(given)), transfers(config), sender(config, transfers, stats), receiver(config.maxMessageBytes) {}
 
-  enum class Sent : std::uint8_t { Nothing, Hello, Data, Ack, Ping, Pong, Close, Closed, Signal };
+  enum class Sent : std::uint8_t { Nothing, Hello, Data, Ack, Ping, Pong, Close, Closed, Signal, Stripes };
+
+  struct Channel {
+    bool attached = false;
+    std::uint64_t highWater = 0;
+    bool blocked = false;  ///< the last next() had data that the buffer's fill kept back
+  };
 
   const FramingConfig config;
   FramingStats stats;
@@ -48,16 +51,14 @@ struct Framing::State {
   Sender sender;
   Receiver receiver;
 
-  // -- channel
-  bool attached = false;
+  // -- channels
+  std::array<Channel, kMaxSlots> channels;
   bool firstChannel = false;  ///< this is the first one: nothing can have been lost, so nobody waits for HELLO
   bool everAttached = false;
   bool helloSent = false;
   bool helloSeen = false;
   std::size_t channelLimit = 0;
   std::size_t frameLimit = 0;
-  std::uint64_t highWater;
-  bool blocked = false;  ///< the last next() had data that the buffer's fill kept back
 
   Millis lastHeard = kNever;
 
@@ -66,21 +67,27 @@ struct Framing::State {
   bool wantPing = false;
   bool wantClosed = false;
   bool wantAck = false;
+  bool wantStripes = false;
+  std::uint32_t stripes = 0;  ///< what is asked for; 0: nothing ever was
   std::uint64_t pongToken = 0;
   std::uint64_t pingToken = 0;
   OwningRing<std::string> signals;  ///< complete frames
 
   // -- acknowledgements
   bool held = false;
-  std::uint64_t told = 0;  ///< the peer knows that this was received
+  Seqs told{};       ///< the peer knows that this was received,
+  Seqs toldBytes{};  ///< and so many bytes
   std::uint64_t untoldBytes = 0;
   Millis ackAt = kNever;
+  Slot ackVia = 0;  ///< where frames came from last: that way is open
 
   // -- the last Send, for unsend()
   Sent lastSent = Sent::Nothing;
   std::size_t lastLength = 0;
+  Lane lastLane = Lane::Normal;
   bool lastWasReplay = false;
-  std::uint64_t lastTold = 0;
+  Seqs lastTold{};
+  Seqs lastToldBytes{};
   std::array<std::byte, kLongestControl> scratch{};
 
   // -- the end
@@ -90,7 +97,7 @@ struct Framing::State {
   bool over = false;  ///< closed, violated or aborted: inert
   std::string closeReason;
   Millis closeAt = kNever;  ///< at the latest
-  std::optional<std::uint64_t> peerClose;
+  std::optional<Seqs> peerClose;
   std::string peerReason;
   bool peerClosingTold = false;
 
@@ -114,7 +121,7 @@ struct Framing::State {
 
   void end() {
     over = true;
-    receiver.drop();
+    receiver.clear();
     ackAt = kNever;
     closeAt = kNever;
   }
@@ -125,26 +132,61 @@ struct Framing::State {
     end();
   }
 
+  [[nodiscard]] static constexpr std::size_t index(Stream stream) { return static_cast<std::size_t>(stream); }
+  [[nodiscard]] bool attached() const { return channels[0].attached; }
   [[nodiscard]] std::size_t acceptLimit() const { return std::max(config.maxFrameBytes, kFrameLimitBeforeHello); }
   /// DATA may go: at once on the first channel; on later ones when the peer told what it has.
   [[nodiscard]] bool mayReplay() const { return helloSent && (helloSeen || firstChannel); }
-  [[nodiscard]] std::uint64_t acknowledgeable() const {
-    if (planted(Bug::AckOffByOne)) return receiver.received() + 1;
-    return held ? told : receiver.received();
+  [[nodiscard]] Seqs received() const { return {receiver.received(Stream::Live), receiver.received(Stream::Bulk)}; }
+  [[nodiscard]] Seqs receivedBytes() const { return {receiver.bytes(Stream::Live), receiver.bytes(Stream::Bulk)}; }
+  [[nodiscard]] Seqs acknowledgeable() const {
+    Seqs seqs = held ? told : received();
+    if (planted(Bug::AckOffByOne)) ++seqs[0];
+    return seqs;
   }
+  [[nodiscard]] Seqs acknowledgeableBytes() const { return held ? toldBytes : receivedBytes(); }
   [[nodiscard]] bool closeDue() const { return closing && !closeSent && mayReplay() && sender.drained(); }
-  [[nodiscard]] std::uint64_t waterMark(Millis now) const {
-    return sender.interactive(now) ? std::min(highWater, config.highWaterBytes) : highWater;
+  [[nodiscard]] std::uint64_t waterMark(const Channel& channel, Millis now) const {
+    return sender.interactive(now) ? std::min(channel.highWater, config.highWaterBytes) : channel.highWater;
+  }
+
+  void attach(Slot slot) {
+    channels[slot].attached = true;
+    channels[slot].highWater = config.highWaterBytes;
+    channels[slot].blocked = false;
+    widen();
+  }
+
+  void detach(Slot slot) {
+    if (!std::exchange(channels[slot].attached, false)) return;
+    channels[slot].blocked = false;
+    sender.detach(slot);
+    if (ackVia == slot) ackVia = 0;
+    widen();
+  }
+
+  void widen() {
+    std::size_t count = 0;
+    for (const Channel& channel : channels) count += channel.attached ? 1 : 0;
+    sender.widen(std::max<std::size_t>(count, 1));
   }
 
   // -- sending ------------------------------------------------------------------------------------------
 
-  Action send(Sent kind, std::byte* data, std::size_t length) {
+  void sending(Sent kind, std::size_t length) {
     lastSent = kind;
     lastLength = length;
     ++stats.framesSent;
     stats.bytesSent += length;
-    return {ActionKind::Send, data, length, 0, 0};
+  }
+
+  Action send(Sent kind, std::byte* data, std::size_t length) {
+    sending(kind, length);
+    Action action;
+    action.kind = ActionKind::Send;
+    action.frame = data;
+    action.frameLength = length;
+    return action;
   }
 
   Action sendControl(Sent kind, FrameType type, std::initializer_list<std::uint64_t> fields,
@@ -156,26 +198,42 @@ struct Framing::State {
     return send(kind, scratch.data(), writer.length());
   }
 
-  void setTold(std::uint64_t received) {
-    lastTold = std::exchange(told, std::max(told, received));
-    if (told < receiver.received()) return;
+  void noteTold() {
+    lastTold = told;
+    lastToldBytes = toldBytes;
+  }
+
+  void setTold(std::size_t stream, std::uint64_t seq, std::uint64_t bytes) {
+    told[stream] = std::max(told[stream], seq);
+    toldBytes[stream] = std::max(toldBytes[stream], bytes);
+    if (told != received()) return;
     untoldBytes = 0;
     ackAt = kNever;
     wantAck = false;
   }
 
+  /// The frame that is about to leave says all that can be acknowledged.
+  void tellAll() {
+    noteTold();
+    const Seqs seqs = acknowledgeable();
+    const Seqs bytes = acknowledgeableBytes();
+    for (std::size_t i = 0; i < kStreamCount; ++i) setTold(i, seqs[i], bytes[i]);
+  }
+
   [[nodiscard]] std::optional<Action> nextControl() {
     if (!helloSent) {
       helloSent = true;
-      setTold(receiver.received());
-      return sendControl(Sent::Hello, FrameType::Hello, {kProtocolVersion, acceptLimit(), told});
+      tellAll();
+      return sendControl(Sent::Hello, FrameType::Hello,
+                         {kProtocolVersion, acceptLimit(), told[0], told[1], config.grantBytes});
     }
     if (std::exchange(wantClosed, false)) {
-      setTold(receiver.received());
-      return sendControl(Sent::Closed, FrameType::Closed, {told});
+      tellAll();
+      return sendControl(Sent::Closed, FrameType::Closed, {told[0], told[1]});
     }
     if (std::exchange(wantPong, false)) return sendControl(Sent::Pong, FrameType::Pong, {pongToken});
     if (std::exchange(wantPing, false)) return sendControl(Sent::Ping, FrameType::Ping, {pingToken});
+    if (std::exchange(wantStripes, false)) return sendControl(Sent::Stripes, FrameType::Stripes, {stripes});
     if (!signals.empty()) {
       // It leaves the queue with the next call: until then unsend() may want it back.
       std::string& signal = signals.front();
@@ -184,20 +242,22 @@ struct Framing::State {
     return std::nullopt;
   }
 
-  [[nodiscard]] Action nextData(bool highOnly, Millis now) {
+  [[nodiscard]] Action nextData(Slot slot, bool highOnly, Millis now) {
     const Replay::Frame* frame = nullptr;
-    const Action action = sender.step({frameLimit, acknowledgeable(), highOnly, now}, frame);
-    if (action.kind != ActionKind::Send) return action;
+    const Action action =
+        sender.step({slot, frameLimit, acknowledgeable(), acknowledgeableBytes(), highOnly, now}, frame);
+    if (frame == nullptr) return action;
     if (frame->length > frameLimit) {
       violation(Rule::NewChannelIsTooNarrowForWhatHasToBeSentAgain);
       return {};
     }
-    lastTold = told;
-    if (frame->received > told) setTold(frame->received);
-    const Action sent = send(Sent::Data, action.data, action.length);
-    lastWasReplay = sender.send();
+    noteTold();
+    setTold(index(streamOf(frame->lane)), frame->received, frame->receivedBytes);
+    sending(Sent::Data, action.frameLength);
+    lastLane = frame->lane;
+    lastWasReplay = sender.send(lastLane, slot);
     stats.framesReplayed += lastWasReplay ? 1 : 0;
-    return sent;
+    return action;
   }
 
   void settleSignal() {
@@ -205,45 +265,52 @@ struct Framing::State {
     signals.pop();
   }
 
-  Action next(std::uint64_t buffered, Millis now) {
+  [[nodiscard]] bool acksVia(Slot slot) const { return slot == (channels[ackVia].attached ? ackVia : 0); }
+
+  Action next(Slot slot, std::uint64_t buffered, Millis now) {
     settleSignal();
     lastSent = Sent::Nothing;
-    if (!attached || over) return {};
-    if (std::exchange(blocked, false) && buffered == 0 && !sender.interactive(now)) {
+    Channel& channel = channels[slot];
+    if (!attached() || !channel.attached || over || (slot > 0 && !mayReplay())) return {};
+    if (std::exchange(channel.blocked, false) && buffered == 0 && !sender.interactive(now)) {
       // There was data and the channel ran dry: keep more of it there.
-      highWater = std::min(highWater * 2, config.maxHighWaterBytes);
+      channel.highWater = std::min(channel.highWater * 2, config.maxHighWaterBytes);
     }
     // What was begun is completed, whatever the buffer says: it is one frame.
     if (sender.filling() && mayReplay()) {
-      const Action action = nextData(false, now);
+      const Action action = nextData(slot, false, now);
       if (action.kind != ActionKind::Wait || over) return action;
     }
-    const std::uint64_t mark = waterMark(now);
+    const std::uint64_t mark = waterMark(channel, now);
     const bool full = buffered >= mark;
     if (buffered / 2 >= mark) {
-      blocked = wants();
+      channel.blocked = wants(slot);
       return {};
     }
-    if (const std::optional<Action> action = nextControl()) return *action;
-    if (mayReplay()) {
-      const Action action = nextData(full, now);
+    if (slot == 0) {
+      if (const std::optional<Action> action = nextControl()) return *action;
+    }
+    if (mayReplay() && (slot == 0 || !full)) {
+      const Action action = nextData(slot, full, now);
       if (action.kind != ActionKind::Wait || over) return action;
     }
-    if (closeDue()) {
+    if (slot == 0 && closeDue()) {
       closeSent = true;
       // The other side has this long to answer; the first time counts.
       closeAt = std::min(closeAt, now + config.closeTimeout);
-      return sendControl(Sent::Close, FrameType::Close, {sender.replay().nextSeq() - 1}, &closeReason);
+      return sendControl(Sent::Close, FrameType::Close, {lastSeq(Stream::Live), lastSeq(Stream::Bulk)}, &closeReason);
     }
     if (now >= ackAt) wantAck = true;
-    if (wantAck && !held) {
-      setTold(receiver.received());
+    if (wantAck && !held && acksVia(slot)) {
+      tellAll();
       wantAck = false;
-      return sendControl(Sent::Ack, FrameType::Ack, {told});
+      return sendControl(Sent::Ack, FrameType::Ack, {told[0], told[1]});
     }
-    blocked = full && wants();
+    channel.blocked = full && wants(slot);
     return {};
   }
+
+  [[nodiscard]] std::uint64_t lastSeq(Stream stream) const { return sender.replay(stream).nextSeq() - 1; }
 
   void unsend() {
     const Sent sent = std::exchange(lastSent, Sent::Nothing);
@@ -255,7 +322,7 @@ struct Framing::State {
         helloSent = false;
         break;
       case Sent::Data:
-        sender.unsend(lastWasReplay);
+        sender.unsend(lastLane, lastWasReplay);
         stats.framesReplayed -= lastWasReplay ? 1 : 0;
         untell();
         break;
@@ -272,6 +339,9 @@ struct Framing::State {
       case Sent::Ping:
         wantPing = true;
         break;
+      case Sent::Stripes:
+        wantStripes = true;
+        break;
       case Sent::Close:
         closeSent = false;
         break;
@@ -283,19 +353,31 @@ struct Framing::State {
   void untell() {
     if (told == lastTold) return;
     told = lastTold;
+    toldBytes = lastToldBytes;
     wantAck = true;
   }
 
+  [[nodiscard]] bool wants(Slot slot) const {
+    if (!attached() || !channels[slot].attached || over) return false;
+    if (wantAck && !held && acksVia(slot)) return true;
+    if (slot == 0) {
+      if (!helloSent || wantClosed || wantPong || wantPing || wantStripes || !signals.empty()) return true;
+      if (closeDue()) return true;
+    }
+    return mayReplay() && sender.wants(slot, frameLimit, false);
+  }
+
   [[nodiscard]] bool wants() const {
-    if (!attached || over) return false;
-    if (!helloSent || wantClosed || wantPong || wantPing || !signals.empty() || (wantAck && !held)) return true;
-    return mayReplay() && (sender.wants(frameLimit, false) || closeDue());
+    for (Slot slot = 0; slot < kMaxSlots; ++slot) {
+      if (wants(slot)) return true;
+    }
+    return false;
   }
 
   // -- receiving ----------------------------------------------------------------------------------------
 
-  void receive(std::span<const std::byte> frame, Millis now) {
-    if (!attached || over) return;
+  void receive(std::span<const std::byte> frame, Millis now, Slot slot) {
+    if (!attached() || over) return;
     settleSignal();
     lastSent = Sent::Nothing;
     receiver.drop();
@@ -303,25 +385,34 @@ struct Framing::State {
     std::uint8_t type = 0;
     if (frame.size() > acceptLimit()) return violation(Rule::FrameAboveTheLimit);
     if (!reader.byte(type)) return violation(Rule::EmptyFrame);
-    if (!helloSeen && type != static_cast<std::uint8_t>(FrameType::Hello)) return violation(Rule::FrameBeforeHello);
-    lastHeard = now;
+    if (slot == 0 && !helloSeen && type != static_cast<std::uint8_t>(FrameType::Hello)) {
+      return violation(Rule::FrameBeforeHello);
+    }
+    // Stripes say nothing about the way that the connection itself takes.
+    if (slot == 0) lastHeard = now;
     ++stats.framesReceived;
     stats.bytesReceived += frame.size();
     if (isReservedFrame(type)) return;
-    const Wrong wrong = handle(static_cast<FrameType>(type), reader, frame, now);
+    const Wrong wrong = handle(static_cast<FrameType>(type), reader, frame, now, slot);
     if (wrong) violation(wrong);
   }
 
-  [[nodiscard]] Wrong handle(FrameType type, ByteReader& reader, std::span<const std::byte> frame, Millis now) {
+  [[nodiscard]] Wrong handle(FrameType type, ByteReader& reader, std::span<const std::byte> frame, Millis now,
+                             Slot slot) {
     std::uint64_t number = 0;
+    if (slot > 0 && type != FrameType::Bulk && type != FrameType::Ack) return Rule::StripeFrameOfAnotherKind;
     switch (type) {
       case FrameType::Hello:
         return hello(reader);
       case FrameType::Data:
-        return data(reader, frame, now);
-      case FrameType::Ack:
-        if (!reader.varint(number)) return Rule::AckThatCannotBeRead;
-        return acknowledged(number);
+        return data(Stream::Live, reader, frame, now, slot);
+      case FrameType::Bulk:
+        return data(Stream::Bulk, reader, frame, now, slot);
+      case FrameType::Ack: {
+        Seqs seqs{};
+        if (!readSeqs(reader, seqs)) return Rule::AckThatCannotBeRead;
+        return acknowledged(seqs);
+      }
       case FrameType::Ping:
         if (!reader.varint(pongToken)) return Rule::PingThatCannotBeRead;
         wantPong = true;
@@ -333,55 +424,86 @@ struct Framing::State {
         return nullptr;
       case FrameType::Close:
         return close(reader);
-      case FrameType::Closed:
-        if (!reader.varint(number)) return Rule::ClosedThatCannotBeRead;
-        if (!closeSent || number != sender.replay().nextSeq() - 1) return Rule::ClosedToNoClose;
-        if (const Wrong wrong = acknowledged(number)) return wrong;
+      case FrameType::Closed: {
+        Seqs seqs{};
+        if (!readSeqs(reader, seqs)) return Rule::ClosedThatCannotBeRead;
+        if (!closeSent || seqs != Seqs{lastSeq(Stream::Live), lastSeq(Stream::Bulk)}) return Rule::ClosedToNoClose;
+        if (const Wrong wrong = acknowledged(seqs)) return wrong;
         closedSeen = true;
         return nullptr;
+      }
       case FrameType::Signal: {
         std::string_view text;
         (void)reader.text(reader.remaining(), text);
         tell(FramingEvent::Kind::Signal, text);
         return nullptr;
       }
+      case FrameType::Stripes:
+        if (!reader.varint(number)) return Rule::StripesThatCannotBeRead;
+        tell(FramingEvent::Kind::Stripes, {}, static_cast<std::uint32_t>(std::min<std::uint64_t>(number, kMaxSlots)));
+        return nullptr;
     }
     return Rule::FrameOfNoKnownType;
+  }
+
+  [[nodiscard]] static bool readSeqs(ByteReader& reader, Seqs& seqs) {
+    return reader.varint(seqs[0]) && reader.varint(seqs[1]);
   }
 
   [[nodiscard]] Wrong hello(ByteReader& reader) {
     std::uint64_t version = 0;
     std::uint64_t limit = 0;
-    std::uint64_t received = 0;
-    if (!reader.varint(version) || !reader.varint(limit) || !reader.varint(received))
+    std::uint64_t window = 0;
+    Seqs seqs{};
+    if (!reader.varint(version) || !reader.varint(limit) || !readSeqs(reader, seqs) || !reader.varint(window))
       return Rule::HelloThatCannotBeRead;
     if (helloSeen) return Rule::SecondHello;
-    if (version == 0 || limit < kFrameLimitBeforeHello) return Rule::HelloThatMakesNoSense;
+    if (version == 0 || limit < kFrameLimitBeforeHello || window < kGrantBeforeHello)
+      return Rule::HelloThatMakesNoSense;
     // Less than it acknowledged before, and it has forgotten what we cannot send again.
-    if (received < sender.replay().acknowledgedSeq()) return Rule::HelloThatForgotFrames;
-    if (const Wrong wrong = acknowledged(received)) return wrong;
+    for (std::size_t i = 0; i < kStreamCount; ++i) {
+      if (seqs[i] < sender.replay(static_cast<Stream>(i)).acknowledgedSeq()) return Rule::HelloThatForgotFrames;
+    }
+    if (const Wrong wrong = acknowledged(seqs)) return wrong;
     helloSeen = true;
+    sender.grant(window);
     frameLimit = static_cast<std::size_t>(std::min<std::uint64_t>({limit, config.maxFrameBytes, channelLimit}));
     tell(FramingEvent::Kind::PeerHello);
     return nullptr;
   }
 
-  [[nodiscard]] Wrong acknowledged(std::uint64_t seq) { return sender.acknowledge(seq) ? nullptr : kNotSent; }
+  [[nodiscard]] Wrong acknowledged(const Seqs& seqs) {
+    const bool sent = sender.acknowledge(Stream::Live, seqs[0]) && sender.acknowledge(Stream::Bulk, seqs[1]);
+    return sent ? nullptr : kNotSent;
+  }
 
-  [[nodiscard]] Wrong data(ByteReader& reader, std::span<const std::byte> frame, Millis now) {
+  [[nodiscard]] Wrong data(Stream stream, ByteReader& reader, std::span<const std::byte> frame, Millis now, Slot slot) {
     std::uint64_t seq = 0;
     std::uint64_t received = 0;
-    if (!reader.varint(seq) || !reader.varint(received)) return Rule::DataFrameThatCannotBeRead;
-    if (seq == 0 || seq > receiver.received() + 1) return Rule::GapInTheDataFrames;
-    if (received > sender.replay().sentSeq()) return kNotSent;
-    if (seq <= receiver.received()) {
+    if (!reader.varint(seq) || !reader.varint(received) || seq == 0) return Rule::DataFrameThatCannotBeRead;
+    if (received > sender.replay(stream).sentSeq()) return kNotSent;
+    const std::uint64_t before = receiver.received(stream);
+    if (seq <= before) {
       ++stats.duplicatesDropped;
     } else {
-      if (peerClose && seq > *peerClose) return Rule::DataFrameAfterTheLastOne;
-      if (const Wrong wrong = receiver.take(seq, frame, reader.offset())) return wrong;
+      if (peerClose && seq > (*peerClose)[index(stream)]) return Rule::DataFrameAfterTheLastOne;
+      // What this side has to keep until the application has read it, and until what is missing comes.
+      const std::uint64_t kept =
+          receiver.bytes(stream) - toldBytes[index(stream)] + (stream == Stream::Bulk ? receiver.heldBytes() : 0);
+      if (kept + frame.size() > config.grantBytes + acceptLimit()) return Rule::MoreBytesThanTheWindowAllows;
+      if (seq == before + 1) {
+        if (const Wrong wrong = receiver.take(stream, seq, frame, reader.offset())) return wrong;
+      } else if (stream == Stream::Live) {
+        return Rule::GapInTheDataFrames;
+      } else if (seq - before > kMaxUnacknowledgedFrames) {
+        return Rule::FrameTooFarAhead;
+      } else if (!receiver.hold(seq, frame, reader.offset())) {
+        ++stats.duplicatesDropped;
+      }
     }
-    (void)sender.acknowledge(received);
+    (void)sender.acknowledge(stream, received);
     untoldBytes += frame.size();
+    ackVia = slot;
     if (!held) {
       if (untoldBytes >= config.ackBytes) wantAck = true;
       if (ackAt == kNever) ackAt = now + config.ackDelay;
@@ -391,26 +513,40 @@ struct Framing::State {
   }
 
   [[nodiscard]] Wrong close(ByteReader& reader) {
-    std::uint64_t last = 0;
+    Seqs last{};
     std::uint64_t length = 0;
     std::string_view reason;
-    if (!reader.varint(last) || !reader.varint(length) || length > kMaxReason || !reader.text(length, reason)) {
+    if (!readSeqs(reader, last) || !reader.varint(length) || length > kMaxReason || !reader.text(length, reason)) {
       return Rule::CloseThatCannotBeRead;
     }
-    if (last < receiver.received() || (peerClose && *peerClose != last)) return Rule::CloseBeforeTheLastFrame;
+    if (last[0] < receiver.received(Stream::Live) || last[1] < receiver.received(Stream::Bulk) ||
+        (peerClose && *peerClose != last)) {
+      return Rule::CloseBeforeTheLastFrame;
+    }
     peerClose = last;
     peerReason = reason;
     answerClose();
     return nullptr;
   }
 
+  /// Everything that the other side sent is in the application's hands.
+  [[nodiscard]] bool peerDone() const { return peerClose && *peerClose == received() && !held; }
+
   void answerClose() {
-    if (peerClose && *peerClose == receiver.received()) wantClosed = true;
+    if (peerDone()) wantClosed = true;
   }
 
   [[nodiscard]] std::optional<Delivery> delivery() {
     Segment segment;
-    while (!over && receiver.next(segment)) {
+    while (!over) {
+      if (!receiver.next(segment)) {
+        // The gap may be closed now, and what waits behind it has its turn.
+        Wrong wrong = nullptr;
+        if (!receiver.takeHeld(wrong)) break;
+        if (wrong) violation(wrong);
+        answerClose();
+        continue;
+      }
       Delivery delivery;
       delivery.lane = segment.lane;
       delivery.format = segment.format;
@@ -419,11 +555,15 @@ struct Framing::State {
       delivery.total = segment.total;
       delivery.frameOffset = segment.offset;
       delivery.length = segment.length;
+      const std::span<const std::byte> bytes = receiver.bytesOf(segment);
+      const auto place = [&] {
+        if (receiver.isHeld()) delivery.data = bytes.data() + (delivery.frameOffset - segment.offset);
+      };
       if (segment.lane != Lane::File) {
         stats.messagesReceived += segment.last ? 1 : 0;
+        place();
         return delivery;
       }
-      const std::span<const std::byte> bytes = receiver.bytes(segment);
       std::size_t offset = 0;
       const Wrong wrong = segment.format == kFormatTransferControl ? transfers.control(bytes)
                                                                    : transfers.data(bytes, delivery.transfer, offset);
@@ -431,6 +571,7 @@ struct Framing::State {
       if (delivery.transfer == 0) continue;
       delivery.frameOffset += offset;
       delivery.length -= offset;
+      place();
       return delivery;
     }
     return std::nullopt;
@@ -463,8 +604,6 @@ struct Framing::State {
     return std::nullopt;
   }
 
-  [[nodiscard]] bool peerDone() const { return peerClose && *peerClose == receiver.received(); }
-
   [[nodiscard]] FramingEvent popEvent() {
     FramingEvent event = std::move(events.front());
     events.pop();
@@ -483,26 +622,44 @@ void Framing::attach(std::size_t maxMessageSize, Millis) {
   State& s = *state_;
   if (s.over) return;
   detach();
-  s.attached = true;
+  s.attach(0);
   s.firstChannel = !std::exchange(s.everAttached, true);
   s.channelLimit = std::max(maxMessageSize, kSmallestFrameLimit);
   s.frameLimit = std::min({s.channelLimit, s.config.maxFrameBytes, kFrameLimitBeforeHello});
-  s.highWater = s.config.highWaterBytes;
+  s.wantStripes = s.stripes > 0;
+  // Until HELLO tells, what every receiver has room for.
+  s.sender.grant(kGrantBeforeHello);
 }
 
 void Framing::detach() {
   State& s = *state_;
-  if (!s.attached) return;
-  s.attached = s.helloSent = s.helloSeen = s.closeSent = s.blocked = false;
+  if (!s.attached()) return;
+  s.helloSent = s.helloSeen = s.closeSent = false;
   s.wantPong = s.wantPing = s.wantClosed = s.wantAck = false;
   s.ackAt = kNever;
   s.signals.clear();
   s.lastSent = State::Sent::Nothing;
   s.receiver.drop();
-  s.sender.detach();
+  s.detach(0);
 }
 
-bool Framing::attached() const { return state_->attached; }
+bool Framing::attached() const { return state_->attached(); }
+bool Framing::greeted() const { return state_->attached() && state_->helloSent && state_->helloSeen; }
+
+void Framing::attachStripe(Slot slot, std::size_t maxMessageSize) {
+  State& s = *state_;
+  if (s.over || slot == 0 || slot >= kMaxSlots || maxMessageSize < s.channelLimit) return;
+  s.attach(slot);
+}
+
+void Framing::detachStripe(Slot slot) {
+  if (slot > 0 && slot < kMaxSlots) state_->detach(slot);
+}
+
+void Framing::askStripes(std::uint32_t count) {
+  state_->stripes = count;
+  state_->wantStripes = true;
+}
 
 std::span<std::byte> Framing::put(Lane lane, Format format, std::size_t length, bool& accepted) {
   accepted = false;
@@ -522,7 +679,9 @@ std::uint64_t Framing::acknowledged(Lane lane) const { return state_->sender.ack
 void Framing::hold(bool held, Millis now) {
   State& s = *state_;
   s.held = held;
-  if (held || s.told == s.receiver.received() || !s.attached) return;
+  if (held || !s.attached()) return;
+  s.answerClose();
+  if (s.told == s.received()) return;
   if (s.untoldBytes >= s.config.ackBytes) s.wantAck = true;
   s.ackAt = now + s.config.ackDelay;
 }
@@ -550,16 +709,18 @@ bool Framing::transferConsumed(TransferHandle transfer, std::uint64_t length) {
 }
 bool Framing::transferComplete(TransferHandle transfer) { return !closing() && state_->transfers.complete(transfer); }
 
-Action Framing::next(std::uint64_t bufferedAmount, Millis now) { return state_->next(bufferedAmount, now); }
+Action Framing::next(std::uint64_t bufferedAmount, Millis now, Slot slot) {
+  return slot < kMaxSlots ? state_->next(slot, bufferedAmount, now) : Action{};
+}
 void Framing::unsend() { state_->unsend(); }
 bool Framing::wantsTransmit() const { return state_->wants(); }
 
-void Framing::receive(std::span<const std::byte> frame, Millis now) { state_->receive(frame, now); }
+void Framing::receive(std::span<const std::byte> frame, Millis now, Slot slot) { state_->receive(frame, now, slot); }
 std::optional<Delivery> Framing::delivery() { return state_->delivery(); }
 
 bool Framing::signal(std::string_view json) {
   State& s = *state_;
-  if (!s.attached || closing() || json.size() + 1 > s.frameLimit) return false;
+  if (!s.attached() || closing() || json.size() + 1 > s.frameLimit) return false;
   std::string frame;
   frame.reserve(json.size() + 1);
   frame.push_back(static_cast<char>(FrameType::Signal));
@@ -570,7 +731,7 @@ bool Framing::signal(std::string_view json) {
 
 bool Framing::ping(std::uint32_t token) {
   State& s = *state_;
-  if (!s.attached || s.over) return false;
+  if (!s.attached() || s.over) return false;
   s.wantPing = true;
   s.pingToken = token;
   return true;
@@ -584,7 +745,7 @@ void Framing::close(std::string_view reason, Millis now) {
   s.transfers.cancelAll("the connection was closed");
   if (!s.everAttached && s.sender.drained()) return s.closed();
   // Without a channel, only what waits for another one is worth the longer patience.
-  const bool nothingLeft = !s.attached && s.sender.drained() && s.sender.replay().bytes() == 0;
+  const bool nothingLeft = !s.attached() && s.sender.drained() && s.sender.unackedBytes() == 0;
   s.closeAt = now + (nothingLeft ? 1 : 5) * s.config.closeTimeout;
 }
 
@@ -617,7 +778,7 @@ Millis Framing::lastHeard() const { return state_->lastHeard; }
 FramingStats Framing::stats() const {
   FramingStats stats = state_->stats;
   stats.queuedBytes = state_->sender.queuedBytes() + state_->transfers.queuedBytes();
-  stats.unackedBytes = state_->sender.replay().bytes();
+  stats.unackedBytes = state_->sender.unackedBytes();
   return stats;
 }
 

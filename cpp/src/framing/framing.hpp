@@ -7,9 +7,10 @@
 //               (transfer control messages are handled on the way); then poll()
 //  the rest     poll() yields events; deadline()/timeout() drive acknowledgements and the close handshake
 //
-// What holds: DATA frames are numbered and kept until the other side acknowledges them, so a new channel
-// (attach() again) replays exactly what is missing. Memory is bounded by FramingConfig. Hostile frames
-// lead to one Violation event, after which the object is inert; they never abort and never allocate more
+// What holds: frames with messages are numbered and kept until the other side acknowledges them, so a new channel
+// (attach() again) replays exactly what is missing. High and Normal are one stream of frames, Bulk and File another,
+// which may share several channels (attachStripe()) and is put back in order. Memory is bounded by FramingConfig.
+// Hostile frames lead to one Violation event, after which the object is inert; they never abort and never allocate more
 // than the frame itself is long, apart from fixed bookkeeping.
 #pragma once
 
@@ -31,6 +32,10 @@ namespace peerbridge {
 enum class Lane : std::uint8_t { High, Normal, Bulk, File };
 inline constexpr int kLaneCount = 4;
 
+/// Which of a connection's channels: 0 carries the connection, 1 to 7 are stripes, which carry Bulk and File only.
+using Slot = std::uint8_t;
+inline constexpr Slot kMaxSlots = 8;
+
 /// What the bytes of a message are, 0 to 15, chosen by the sender and handed to the receiver unseen.
 /// 0 to 7 belong to the value codec of the JavaScript side; kFormatTransferControl and
 /// kFormatTransferData are consumed by the core; the others are reserved.
@@ -50,9 +55,12 @@ struct FramingConfig {
   /// highWaterBytes doubles up to here when the channel ran dry between two calls of next(), but for the time that
   /// High, or Normal messages up to 16 KiB, are in use.
   std::uint64_t maxHighWaterBytes = 1'048'576;
-  /// Unacknowledged frame bytes kept for replay; next() says Wait at the limit. The last frame's worth is kept for
-  /// High.
+  /// Unacknowledged frame bytes kept for replay, of High and Normal together, and of Bulk and File for each channel
+  /// that they share; next() says Wait at the limit. The last frame's worth is kept for High.
   std::uint64_t windowBytes = 4'194'304;
+  /// What the other side is granted: unacknowledged frame bytes of either stream. This bounds what an application that
+  /// does not read, or a stripe that lags, can make this side keep. At least 256 KiB.
+  std::uint64_t grantBytes = 16'777'216;
   /// Above this, hasRoom() is false until the queue is half empty again.
   std::uint64_t queueBytes = 1'048'576;
   /// Largest message that put() takes.
@@ -77,17 +85,22 @@ struct FramingConfig {
 using Ticket = std::uint32_t;
 
 enum class ActionKind : std::uint8_t {
-  Wait,  ///< nothing to do until put(), queue(), receive(), a lower bufferedAmount or the deadline
-  Fill,  ///< copy `length` bytes of the message `ticket`, from `offset`, to `data`; then call next() again
-  Send,  ///< hand `data`, `length` bytes, to RTCDataChannel.send(); then call next() again, or unsend() if it threw
+  Wait,      ///< nothing to do until put(), queue(), receive(), a lower bufferedAmount or the deadline
+  Fill,      ///< copy `length` bytes of the message `ticket`, from `offset`, to `data`; then call next() again
+  Send,      ///< hand `frame` to RTCDataChannel.send(); then call next() again, or unsend() if it threw
+  FillSend,  ///< both, one after the other
 };
 
 struct Action {
   ActionKind kind = ActionKind::Wait;
-  std::byte* data = nullptr;  ///< valid until the next call of any kind
+  // Fill. Pointers are valid until the next call of any kind.
+  Ticket ticket = 0;
+  std::byte* data = nullptr;
   std::size_t length = 0;
-  Ticket ticket = 0;         ///< Fill
-  std::uint64_t offset = 0;  ///< Fill
+  std::uint64_t offset = 0;
+  // Send.
+  std::byte* frame = nullptr;
+  std::size_t frameLength = 0;
 };
 
 /// One piece of an incoming message. Pieces of one message come in order and are never interleaved with
@@ -97,8 +110,11 @@ struct Delivery {
   Format format = 0;
   bool first = false;
   bool last = false;
-  std::uint64_t total = 0;      ///< length of the whole message; known from the first piece on
-  std::size_t frameOffset = 0;  ///< where the piece begins in the frame given to receive()
+  std::uint64_t total = 0;  ///< length of the whole message; known from the first piece on
+  /// Where the piece begins in the frame given to receive().
+  std::size_t frameOffset = 0;
+  /// Not null: the piece is there instead, in a frame that came earlier; valid until the next call of any kind.
+  const std::byte* data = nullptr;
   std::size_t length = 0;
   /// Not 0: these are bytes of that file (format kFormatTransferData), which come in order; first, last and total mean
   /// nothing then. The end is TransferEnded.
@@ -135,6 +151,7 @@ struct FramingEvent {
     TransferProgress,  ///< sender: `size` bytes are in the receiver's hands
     TransferEnded,  ///< receiver: the last byte was delivered; call transferConsumed() for all, then transferComplete()
     Pong,           ///< the answer to ping(`marker`) came
+    Stripes,        ///< the other side wishes that bulk is spread over `marker` channels
   };
   Kind kind = Kind::Room;
   std::uint32_t marker = 0;
@@ -170,6 +187,15 @@ class Framing {
   /// The channel is gone. What is unacknowledged is kept; next() says Wait until attach().
   void detach();
   [[nodiscard]] bool attached() const;
+  /// Another channel of the same two sides carries Bulk and File, too. `slot` is 1 to 7. Nothing happens when its
+  /// messages may not be as long as those of the first.
+  void attachStripe(Slot slot, std::size_t maxMessageSize);
+  /// Nothing goes there any more, and what went there is sent again. What still comes from there is welcome.
+  void detachStripe(Slot slot);
+  /// Asks the other side, which makes the channels, to spread bulk over so many; asked again on every new channel.
+  void askStripes(std::uint32_t count);
+  /// Both sides said HELLO on this channel.
+  [[nodiscard]] bool greeted() const;
 
   // -- messages ------------------------------------------------------------------------------------
   /// A message of at most inlineBytes; the caller fills the span at once. Empty when refused (too long, too much
@@ -215,16 +241,18 @@ class Framing {
       TransferHandle transfer);  ///< receiver, after TransferEnded: the sink is closed; tells the sender Done
 
   // -- pump ----------------------------------------------------------------------------------------
-  [[nodiscard]] Action next(std::uint64_t bufferedAmount, Millis now);
+  /// What to do for the channel of `slot`, whose bufferedAmount is given; every channel has its turn. A Fill is
+  /// completed before another slot is asked for.
+  [[nodiscard]] Action next(std::uint64_t bufferedAmount, Millis now, Slot slot = 0);
   /// The frame of the last Send action was not taken by the channel; it comes again.
   void unsend();
-  /// True when next() would not say Wait with an empty channel buffer: the endpoint turns this into a `transmit`
-  /// output.
+  /// True when next() would not say Wait for one of the channels if its buffer were empty: the endpoint turns this into
+  /// a `transmit` output.
   [[nodiscard]] bool wantsTransmit() const;
 
   // -- receiving -----------------------------------------------------------------------------------
-  /// One frame of the attached channel; it has to stay where it is until delivery() is empty. Ignored when detached.
-  void receive(std::span<const std::byte> frame, Millis now);
+  /// One frame of a channel; it has to stay where it is until delivery() is empty. Ignored when detached.
+  void receive(std::span<const std::byte> frame, Millis now, Slot slot = 0);
   [[nodiscard]] std::optional<Delivery> delivery();
 
   // -- control -------------------------------------------------------------------------------------

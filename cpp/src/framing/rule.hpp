@@ -68,6 +68,11 @@ enum class Rule : std::uint8_t {
   MoreBytesOfATransferThanItsWindowAllows,
   MessageThatBeginsBeforeTheLastOneEnded,
   PieceOfNoMessage,
+  LaneInTheWrongKindOfFrame,
+  MoreBytesThanTheWindowAllows,
+  FrameTooFarAhead,
+  StripeFrameOfAnotherKind,
+  StripesThatCannotBeRead,
 };
 
 /// A broken rule, or none.

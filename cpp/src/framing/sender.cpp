@@ -37,23 +37,62 @@ void Replay::close(Frame frame) {
   frames_.push(frame);
 }
 
-bool Replay::send() {
-  Frame& frame = frames_[cursor_++];
-  sent_ = std::max(sent_, acknowledged_ + cursor_);
+std::size_t Replay::nextIndex() const {
+  if (lost_ == 0) return cursor_;
+  std::size_t i = 0;
+  while (frames_[i].via != kNoSlot) ++i;
+  return i;
+}
+
+const Replay::Frame* Replay::pending() const {
+  const std::size_t next = nextIndex();
+  return next < frames_.size() ? &frames_[next] : nullptr;
+}
+
+bool Replay::send(Slot slot) {
+  last_ = nextIndex();
+  if (last_ < cursor_) {
+    --lost_;
+  } else {
+    ++cursor_;
+  }
+  Frame& frame = frames_[last_];
+  frame.via = slot;
+  sent_ = std::max(sent_, acknowledged_ + last_ + 1);
   return std::exchange(frame.wasSent, true);
 }
 
 void Replay::unsend(bool wasSent) {
-  if (cursor_ > 0) frames_[--cursor_].wasSent = wasSent;
+  if (last_ >= cursor_) return;
+  Frame& frame = frames_[last_];
+  frame.wasSent = wasSent;
+  frame.via = kNoSlot;
+  if (last_ + 1 == cursor_) {
+    --cursor_;
+  } else {
+    ++lost_;
+  }
+}
+
+void Replay::lose(Slot slot) {
+  for (std::size_t i = 0; i < cursor_; ++i) {
+    if (frames_[i].via != slot) continue;
+    frames_[i].via = kNoSlot;
+    ++lost_;
+  }
 }
 
 Replay::Frame Replay::pop() {
   const Frame frame = frames_.front();
+  if (cursor_ > 0) {
+    --cursor_;
+    // It was to be sent again, and had arrived.
+    if (frame.via == kNoSlot) --lost_;
+  }
   frames_.pop();
   arena_.release();
   bytes_ -= frame.length;
   ++acknowledged_;
-  if (cursor_ > 0) --cursor_;
   return frame;
 }
 
@@ -162,12 +201,18 @@ void Sender::settleMarkers() {
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
       if (lanes_[i].framed < marker.targets[i]) return;
     }
-    marker.seq = openHasBytes() ? replay_.nextSeq() : replay_.nextSeq() - 1;
+    for (std::size_t i = 0; i < replays_.size(); ++i) {
+      const bool open = openHasBytes() && index(streamOf(open_.lane)) == i;
+      marker.seqs[i] = replays_[i].nextSeq() - (open ? 0 : 1);
+    }
   }
 }
 
 std::uint32_t Sender::takeDelivered() {
-  if (settled_ == 0 || markers_.front().seq > replay_.acknowledgedSeq()) return 0;
+  if (settled_ == 0) return 0;
+  for (std::size_t i = 0; i < replays_.size(); ++i) {
+    if (markers_.front().seqs[i] > replays_[i].acknowledgedSeq()) return 0;
+  }
   const std::uint32_t id = markers_.front().id;
   markers_.pop();
   --settled_;
@@ -194,20 +239,25 @@ std::size_t Sender::estimate(Lane lane, std::size_t frameLimit) const {
   return static_cast<std::size_t>(std::min<std::uint64_t>(all, frameLimit));
 }
 
-std::optional<Lane> Sender::choose(std::size_t frameLimit, bool highOnly) const {
-  // The end of the window is High's, so that a ping passes while bulk waits for acknowledgements.
-  const std::uint64_t reserve = std::min<std::uint64_t>(config_.maxFrameBytes, config_.windowBytes / 4);
-  const auto fits = [&](Lane lane) {
-    const std::uint64_t window = lane == Lane::High ? config_.windowBytes : config_.windowBytes - reserve;
-    // A window smaller than a frame still lets one frame through.
-    return replay_.bytes() == 0 || replay_.bytes() + estimate(lane, frameLimit) <= window;
-  };
-  if (hasWork(Lane::High)) return fits(Lane::High) ? std::optional(Lane::High) : std::nullopt;
-  if (highOnly) return std::nullopt;
+/// Is there room for it in the window of its stream?
+bool Sender::fits(Lane lane, std::size_t frameLimit) const {
+  const bool live = streamOf(lane) == Stream::Live;
+  const Replay& replay = replays_[index(streamOf(lane))];
+  // A window smaller than a frame still lets one frame through.
+  if (replay.bytes() == 0) return true;
+  if (replay.count() >= kMaxUnacknowledgedFrames) return false;
+  std::uint64_t window = std::min(config_.windowBytes * (live ? 1 : channels_), granted_);
+  // The end of the window is High's, so that a ping passes while Normal waits for acknowledgements.
+  if (lane == Lane::Normal) window -= std::min<std::uint64_t>(config_.maxFrameBytes, window / 4);
+  return replay.bytes() + estimate(lane, frameLimit) <= window;
+}
+
+/// The lane of the next new frame. High first, the others by weight.
+std::optional<Lane> Sender::choose(Slot slot, std::size_t frameLimit) const {
   std::optional<Lane> best;
   std::uint64_t bestPass = 0;
   for (const Lane lane : kWeighted) {
-    if (!hasWork(lane) || !fits(lane)) continue;
+    if ((slot > 0 && lane == Lane::Normal) || !hasWork(lane) || !fits(lane, frameLimit)) continue;
     // A lane that was idle has no claim to what it did not use.
     const std::uint64_t pass = busy_[index(lane)] ? pass_[index(lane)] : std::max(pass_[index(lane)], clock_);
     if (best && pass >= bestPass) continue;
@@ -226,41 +276,46 @@ std::size_t Sender::capacityFor(Lane lane, const Pass& pass) const {
   return large && used(Lane::High, pass.now) ? small : pass.frameLimit;
 }
 
-bool Sender::wants(std::size_t frameLimit, bool highOnly) const {
-  return replay_.pending() != nullptr || openHasBytes() || choose(frameLimit, highOnly).has_value();
+bool Sender::wants(Slot slot, std::size_t frameLimit, bool highOnly) const {
+  if (openHasBytes()) return true;
+  if (slot == 0) {
+    if (const Replay::Frame* next = replay(Stream::Live).pending()) return !highOnly || next->lane == Lane::High;
+    if (hasWork(Lane::High) && fits(Lane::High, frameLimit)) return true;
+  }
+  return !highOnly && (replay(Stream::Bulk).pending() != nullptr || choose(slot, frameLimit).has_value());
 }
 
 bool Sender::drained() const {
-  return replay_.pending() == nullptr && !openHasBytes() &&
+  return replay(Stream::Live).pending() == nullptr && replay(Stream::Bulk).pending() == nullptr && !openHasBytes() &&
          std::none_of(lanes_.begin(), lanes_.end(), [](const LaneQueue& queue) { return queue.pendingMessages > 0; }) &&
          !transfers_.hasControl() && !transfers_.hasData();
 }
 
 // -- writing a frame -----------------------------------------------------------------------------------
 
-bool Sender::begin(const Pass& pass) {
-  const std::optional<Lane> lane = choose(pass.frameLimit, pass.highOnly);
-  if (!lane) return false;
-  if (*lane != Lane::High) {
+void Sender::begin(Lane lane, const Pass& pass) {
+  if (lane != Lane::High) {
     for (const Lane other : kWeighted) {
       const std::size_t i = index(other);
       const bool busy = hasWork(other);
       if (busy && !busy_[i]) pass_[i] = std::max(pass_[i], clock_);
       busy_[i] = busy;
     }
-    clock_ = pass_[index(*lane)];
+    clock_ = pass_[index(lane)];
   }
+  const std::size_t stream = index(streamOf(lane));
+  Replay& replay = replays_[stream];
   open_ = {};
-  open_.lane = *lane;
-  open_.capacity = std::min(capacityFor(*lane, pass), estimate(*lane, pass.frameLimit));
-  open_.data = replay_.open(open_.capacity);
-  open_.received = pass.received;
+  open_.lane = lane;
+  open_.capacity = std::min(capacityFor(lane, pass), estimate(lane, pass.frameLimit));
+  open_.data = replay.open(open_.capacity);
+  open_.received = pass.received[stream];
+  open_.receivedBytes = pass.receivedBytes[stream];
   ByteWriter writer({open_.data, open_.capacity});
-  writer.byte(static_cast<std::uint8_t>(FrameType::Data));
-  writer.varint(replay_.nextSeq());
-  writer.varint(pass.received);
+  writer.byte(static_cast<std::uint8_t>(stream == 0 ? FrameType::Data : FrameType::Bulk));
+  writer.varint(replay.nextSeq());
+  writer.varint(open_.received);
   open_.header = open_.used = writer.length();
-  return true;
 }
 
 bool Sender::addMessage(Action& action, Millis now) {
@@ -294,7 +349,7 @@ bool Sender::addMessage(Action& action, Millis now) {
   if (message.data != nullptr) {
     std::memcpy(target, message.data + message.sent, segment.length);
   } else if (segment.length > 0) {
-    action = {ActionKind::Fill, target, segment.length, message.ticket, message.sent};
+    action = {ActionKind::Fill, message.ticket, target, segment.length, message.sent};
   }
   if (message.length <= kInteractiveMessage || open_.lane == Lane::High) lastUsed_[index(open_.lane)] = now;
   message.sent += segment.length;
@@ -313,8 +368,14 @@ bool Sender::addTransfer(Action& action) {
   std::byte* const begin = open_.data + open_.used;
   if (!transfers_.emit({begin, open_.capacity - open_.used}, piece)) return false;
   open_.used += piece.head + piece.fill;
-  if (piece.fill > 0) action = {ActionKind::Fill, begin + piece.head, piece.fill, piece.ticket, piece.offset};
+  if (piece.fill > 0) action = {ActionKind::Fill, piece.ticket, begin + piece.head, piece.fill, piece.offset};
   return true;
+}
+
+/// Nothing more comes into it: then it can leave with its last piece.
+bool Sender::openIsFull() const {
+  if (open_.capacity - open_.used < kSmallestPiece || !hasWork(open_.lane)) return true;
+  return open_.lane != Lane::High && hasWork(Lane::High);
 }
 
 void Sender::closeFrame() {
@@ -324,45 +385,71 @@ void Sender::closeFrame() {
   frame.length = static_cast<std::uint32_t>(open_.used);
   frame.framed = queue.framed;
   frame.received = open_.received;
+  frame.receivedBytes = open_.receivedBytes;
   frame.lane = open_.lane;
   ++queue.frames;
   pass_[index(open_.lane)] += open_.used * kStride[index(open_.lane)];
-  replay_.close(frame);
+  replayOf(frame.lane).close(frame);
   open_ = {};
   settleMarkers();
 }
 
 Action Sender::step(const Pass& pass, const Replay::Frame*& sent) {
-  if (!filling()) {
-    const Replay::Frame* next = replay_.pending();
-    if (next != nullptr && pass.highOnly && next->lane != Lane::High) return {};
-    if (next == nullptr && !begin(pass)) return {};
-  }
+  const bool carrier = pass.slot == 0;
+  Stream stream = Stream::Bulk;
   if (filling()) {
-    Action action;
+    stream = streamOf(open_.lane);
+    // Another channel's turn: it is completed there.
+    if (!carrier && stream == Stream::Live) return {};
+  } else {
+    const Replay::Frame* next = carrier ? replay(Stream::Live).pending() : nullptr;
+    if (next != nullptr) {
+      if (pass.highOnly && next->lane != Lane::High) return {};
+      stream = Stream::Live;
+    } else if (carrier && hasWork(Lane::High) && fits(Lane::High, pass.frameLimit)) {
+      begin(Lane::High, pass);
+      stream = Stream::Live;
+    } else if (pass.highOnly) {
+      return {};
+    } else if (replay(Stream::Bulk).pending() == nullptr) {
+      const std::optional<Lane> lane = choose(pass.slot, pass.frameLimit);
+      if (!lane) return {};
+      begin(*lane, pass);
+      stream = streamOf(*lane);
+    }
+  }
+  Action action;
+  if (filling()) {
     // High waits for nothing: what is being written leaves as it is.
     while (open_.lane == Lane::High || !openHasBytes() || !hasWork(Lane::High)) {
       if (!(open_.lane == Lane::File ? addTransfer(action) : addMessage(action, pass.now))) break;
-      if (action.kind == ActionKind::Fill) return action;
+      if (action.kind != ActionKind::Fill) continue;
+      if (!openIsFull()) return action;
+      break;
     }
     if (!openHasBytes()) return {};
     closeFrame();
   }
-  sent = replay_.pending();
-  return {ActionKind::Send, sent->data, sent->length, 0, 0};
+  sent = replay(stream).pending();
+  action.kind = action.kind == ActionKind::Fill ? ActionKind::FillSend : ActionKind::Send;
+  action.frame = sent->data;
+  action.frameLength = sent->length;
+  return action;
 }
 
 // -- channel -------------------------------------------------------------------------------------------
 
-void Sender::detach() {
+void Sender::detach(Slot slot) {
   if (openHasBytes()) closeFrame();
-  if (!planted(Bug::NoReplay)) replay_.rewind();
+  if (planted(Bug::NoReplay)) return;
+  for (Replay& replay : replays_) replay.lose(slot);
 }
 
-bool Sender::acknowledge(std::uint64_t seq) {
-  if (seq > replay_.sentSeq()) return false;
-  while (replay_.acknowledgedSeq() < seq) {
-    const Replay::Frame frame = replay_.pop();
+bool Sender::acknowledge(Stream stream, std::uint64_t seq) {
+  Replay& replay = replays_[index(stream)];
+  if (seq > replay.sentSeq()) return false;
+  while (replay.acknowledgedSeq() < seq) {
+    const Replay::Frame frame = replay.pop();
     LaneQueue& queue = queueOf(frame.lane);
     --queue.frames;
     queue.acknowledged = frame.framed;

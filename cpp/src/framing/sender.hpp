@@ -15,16 +15,23 @@
 
 namespace peerbridge {
 
-/// Complete frames that the other side has not acknowledged, and the one that is being written.
+inline constexpr Slot kNoSlot = 0xff;
+
+/// What the two streams of a connection have acknowledged, or what was received on them.
+using Seqs = std::array<std::uint64_t, kStreamCount>;
+
+/// Complete frames of one stream that the other side has not acknowledged, and the one that is being written.
 class Replay {
  public:
   struct Frame {
     std::byte* data = nullptr;
     std::uint32_t length = 0;
-    std::uint64_t framed = 0;    ///< messages of `lane` up to its end, since the beginning
-    std::uint64_t received = 0;  ///< what it acknowledges
     Lane lane = Lane::Normal;
+    Slot via = kNoSlot;  ///< the channel it was handed to; none: it has to be sent
     bool wasSent = false;
+    std::uint64_t framed = 0;         ///< messages of `lane` up to its end, since the beginning
+    std::uint64_t received = 0;       ///< what it acknowledges,
+    std::uint64_t receivedBytes = 0;  ///< and how many bytes that were, since the beginning
   };
 
   /// Room for the next frame. Then close().
@@ -37,25 +44,30 @@ class Replay {
   /// The highest seq that was ever handed to a channel.
   [[nodiscard]] std::uint64_t sentSeq() const { return sent_; }
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+  [[nodiscard]] std::size_t count() const { return frames_.size(); }
 
-  /// The next frame for the channel, or null.
-  [[nodiscard]] const Frame* pending() const { return cursor_ < frames_.size() ? &frames_[cursor_] : nullptr; }
-  /// pending() is handed to the channel. True when it had been before.
-  bool send();
+  /// The next frame for a channel, or null: what was lost with another channel first.
+  [[nodiscard]] const Frame* pending() const;
+  /// pending() is handed to a channel. True when it had been before.
+  bool send(Slot slot);
   /// The frame that was handed over last comes again; `wasSent` is what send() said.
   void unsend(bool wasSent);
-  /// All frames are for the next channel.
-  void rewind() { cursor_ = 0; }
+  /// The channel is gone: what was handed to it has to be sent again.
+  void lose(Slot slot);
   /// The oldest frame is acknowledged. Before: there is one.
   Frame pop();
 
  private:
+  [[nodiscard]] std::size_t nextIndex() const;
+
   Ring<Frame> frames_;
   Arena arena_;
   std::uint64_t acknowledged_ = 0;
   std::uint64_t sent_ = 0;
   std::uint64_t bytes_ = 0;
-  std::size_t cursor_ = 0;
+  std::size_t cursor_ = 0;  ///< the first that was never sent
+  std::size_t lost_ = 0;    ///< before it, those to be sent again
+  std::size_t last_ = 0;    ///< the one that was sent last
 };
 
 class Sender {
@@ -81,32 +93,39 @@ class Sender {
 
   // -- pump ------------------------------------------------------------------------------------------
   struct Pass {
+    Slot slot = 0;
     std::size_t frameLimit = 0;  ///< no frame is longer
-    std::uint64_t received = 0;  ///< what frames acknowledge on the way
-    bool highOnly = false;       ///< the channel's buffer is full enough
+    Seqs received{};             ///< what frames acknowledge on the way
+    Seqs receivedBytes{};
+    bool highOnly = false;  ///< the channel's buffer is full enough
     Millis now = 0;
   };
-  /// The next Fill or Send of a DATA frame; Wait when there is none. `sent` is the frame of a Send, which comes again
-  /// until send().
+  /// The next Fill, Send or FillSend of a DATA or BULK frame; Wait when there is none. `sent` is the frame of a Send,
+  /// which comes again until send().
   [[nodiscard]] Action step(const Pass& pass, const Replay::Frame*& sent);
   /// A frame is being written: step() completes it first.
   [[nodiscard]] bool filling() const { return open_.data != nullptr; }
   /// step() would not say Wait.
-  [[nodiscard]] bool wants(std::size_t frameLimit, bool highOnly) const;
+  [[nodiscard]] bool wants(Slot slot, std::size_t frameLimit, bool highOnly) const;
   /// Nothing waits and everything was handed to the channel.
   [[nodiscard]] bool drained() const;
   /// High or Normal were used within the last second.
   [[nodiscard]] bool interactive(Millis now) const { return used(Lane::High, now) || used(Lane::Normal, now); }
 
   // -- channel ---------------------------------------------------------------------------------------
-  [[nodiscard]] const Replay& replay() const { return replay_; }
+  [[nodiscard]] const Replay& replay(Stream stream) const { return replays_[index(stream)]; }
+  [[nodiscard]] std::uint64_t unackedBytes() const { return replays_[0].bytes() + replays_[1].bytes(); }
   /// The frame of a Send is handed over. True when it had been before.
-  bool send() { return replay_.send(); }
-  void unsend(bool wasSent) { replay_.unsend(wasSent); }
-  /// The channel is gone: completes the frame that is being written, and sends all again that is not acknowledged.
-  void detach();
+  bool send(Lane lane, Slot slot) { return replayOf(lane).send(slot); }
+  void unsend(Lane lane, bool wasSent) { replayOf(lane).unsend(wasSent); }
+  /// The channel is gone: completes the frame that is being written, and sends what it carried again.
+  void detach(Slot slot);
   /// False when there was nothing with that seq to acknowledge. Lower than before is harmless.
-  [[nodiscard]] bool acknowledge(std::uint64_t seq);
+  [[nodiscard]] bool acknowledge(Stream stream, std::uint64_t seq);
+  /// How many bytes of a stream may be unacknowledged; the other side grants it.
+  void grant(std::uint64_t bytes) { granted_ = bytes; }
+  /// So many channels share Bulk and File.
+  void widen(std::size_t channels) { channels_ = channels; }
 
  private:
   struct Message {
@@ -133,23 +152,28 @@ class Sender {
     std::size_t used = 0;
     std::size_t header = 0;
     std::uint64_t received = 0;
+    std::uint64_t receivedBytes = 0;
     Lane lane = Lane::Normal;
   };
   struct Marker {
     std::uint32_t id = 0;
     std::array<std::uint64_t, kLaneCount> targets{};
-    std::uint64_t seq = 0;  ///< of the frame that completes it; known for the first settled_ markers
+    Seqs seqs{};  ///< of the frames that complete it; known for the first settled_ markers
   };
 
   [[nodiscard]] static std::size_t index(Lane lane) { return static_cast<std::size_t>(lane); }
+  [[nodiscard]] static std::size_t index(Stream stream) { return static_cast<std::size_t>(stream); }
+  [[nodiscard]] Replay& replayOf(Lane lane) { return replays_[index(streamOf(lane))]; }
   [[nodiscard]] LaneQueue& queueOf(Lane lane) { return lanes_[index(lane)]; }
   [[nodiscard]] const LaneQueue& queueOf(Lane lane) const { return lanes_[index(lane)]; }
   [[nodiscard]] bool used(Lane lane, Millis now) const;
   [[nodiscard]] bool hasWork(Lane lane) const;
   [[nodiscard]] std::size_t estimate(Lane lane, std::size_t frameLimit) const;
-  [[nodiscard]] std::optional<Lane> choose(std::size_t frameLimit, bool highOnly) const;
+  [[nodiscard]] bool fits(Lane lane, std::size_t frameLimit) const;
+  [[nodiscard]] std::optional<Lane> choose(Slot slot, std::size_t frameLimit) const;
+  [[nodiscard]] bool openIsFull() const;
   [[nodiscard]] std::size_t capacityFor(Lane lane, const Pass& pass) const;
-  bool begin(const Pass& pass);
+  void begin(Lane lane, const Pass& pass);
   bool addMessage(Action& action, Millis now);
   bool addTransfer(Action& action);
   void closeFrame();
@@ -165,12 +189,14 @@ class Sender {
   Transfers& transfers_;
   FramingStats& stats_;
   std::array<LaneQueue, kLaneCount> lanes_;
-  Replay replay_;
+  std::array<Replay, kStreamCount> replays_;
   OpenFrame open_;
   Ring<Marker> markers_;
   std::size_t settled_ = 0;
   std::uint32_t lastMarker_ = 0;
   Ticket lastTicket_ = 0;
+  std::uint64_t granted_ = 0;
+  std::size_t channels_ = 1;
   std::uint64_t queuedBytes_ = 0;
   std::uint64_t inlineBytes_ = 0;
   bool full_ = false;

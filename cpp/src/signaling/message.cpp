@@ -177,6 +177,7 @@ enum class Field : std::uint8_t {
   NativeNegotiation,
   NativeBye,
   NativeSeen,
+  NativeStripe,
   CandidateText,
   CandidateMid,
   CandidateLineIndex,
@@ -222,6 +223,7 @@ constexpr std::array<FieldRule, kFieldCount> kFields = {{
     {Where::Native, Kind::Unsigned, kMaxNumber, "neg", "payload.peerbridge.neg"},
     {Where::Native, Kind::String, kMaxWordBytes, "bye", "payload.peerbridge.bye"},
     {Where::Native, Kind::Unsigned, kMaxNumber, "seen", "payload.peerbridge.seen"},
+    {Where::Native, Kind::Unsigned, kMaxNumber, "stripe", "payload.peerbridge.stripe"},
     {Where::Candidate, Kind::String, kMaxCandidateBytes, "candidate", "payload.candidate.candidate"},
     {Where::Candidate, Kind::String, kMaxWordBytes, "sdpMid", "payload.candidate.sdpMid"},
     {Where::Candidate, Kind::Unsigned, 0xFFFF, "sdpMLineIndex", "payload.candidate.sdpMLineIndex"},
@@ -612,9 +614,12 @@ void Reader::readPayload(SignalMessage& message) {
   if (message.connectionId.empty()) fail(Field::ConnectionId, "is empty");
   message.kind = word<ConnectionKind>(Field::ConnectionKind, kKindNames);
   if (check(Field::Native, Need::Optional)) {
-    message.native =
-        NativeTag{number(Field::NativeVersion), number(Field::NativeLink), number(Field::NativeNegotiation),
-                  text(Field::NativeBye, Need::Optional), number(Field::NativeSeen, Need::Optional)};
+    message.native = NativeTag{number(Field::NativeVersion),
+                               number(Field::NativeLink),
+                               number(Field::NativeNegotiation),
+                               text(Field::NativeBye, Need::Optional),
+                               number(Field::NativeSeen, Need::Optional),
+                               number(Field::NativeStripe, Need::Optional)};
   }
   if (message.type == MessageType::Candidate) {
     if (check(Field::Candidate, Need::Optional)) message.candidates = std::move(single_);
@@ -688,6 +693,7 @@ void writePayload(JsonWriter& writer, const SignalMessage& message) {
     writer.numberMember("link", message.native->link);
     writer.numberMember("neg", message.native->negotiation);
     if (message.native->seen != 0) writer.numberMember("seen", message.native->seen);
+    if (message.native->stripe != 0) writer.numberMember("stripe", message.native->stripe);
     if (message.native->bye) writer.stringMember("bye", *message.native->bye);
     writer.endObject();
   }

@@ -44,6 +44,9 @@ struct NativeTag {
   /// OFFER: the newest offer of the other side that this one was made after; 0 is none, and not written. An offer that
   /// was withdrawn for another one may still arrive after it, and shows by this that it is the older one.
   std::uint32_t seen = 0;
+  /// The link is a stripe, and which: it carries bulk beside the link that carries the connection. 0 is none, and not
+  /// written.
+  std::uint32_t stripe = 0;
 
   friend bool operator==(const NativeTag&, const NativeTag&) = default;
 };
