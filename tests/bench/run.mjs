@@ -19,8 +19,10 @@ if (wanted && !benches.includes(wanted)) {
 for (const name of wanted ? [wanted] : benches) {
   console.log(`bench: ${name}`)
   const { main } = await import(`./${name}.mjs`)
-  const section = await main(args)
-  if (section) writeSection('benchmarks.md', name, section)
+  // One section, or several by name.
+  const written = await main(args)
+  const sections = written?.title ? { [name]: written } : written ?? {}
+  for (const [key, section] of Object.entries(sections)) writeSection('benchmarks.md', key, section)
 }
 // PeerServer keeps timers that nobody can stop.
 process.exit(0)

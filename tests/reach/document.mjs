@@ -22,14 +22,15 @@ const machine = () =>
 /**
  * Puts a section where the one of that name was, or at the end.
  * @param raw lists of numbers by name, folded away below the table
+ * @param unit of these numbers
  */
-export function writeSection(name, key, { title, text, table, about, raw = {} }) {
+export function writeSection(name, key, { title, text, table, about, raw = {}, unit = 'ms' }) {
   const file = join(docs, name)
   const begin = `<!-- measured: ${key} -->`, end = `<!-- end: ${key} -->`
   const section = [
     begin, `## ${title}`, '', text, '', table, '', `${new Date().toISOString().slice(0, 10)}, ${machine()}; ${about}.`,
     ...(Object.keys(raw).length
-      ? ['', '<details><summary>Raw numbers, ms</summary>', '', '```text', ...Object.entries(raw).map(([what, times]) => `${what}: ${times.join(' ')}`), '```', '', '</details>']
+      ? ['', `<details><summary>Raw numbers, ${unit}</summary>`, '', '```text', ...Object.entries(raw).map(([what, times]) => `${what}: ${times.join(' ')}`), '```', '', '</details>']
       : []),
     end,
   ].join('\n')

@@ -46,6 +46,8 @@ export async function launchChromium({ prefix = [], origin, executable = process
       return {
         call: (name, ...args) => page.evaluate(([name, args]) => window.lab[name](...args), [name, args]),
         close: () => page.close(),
+        /** A session of the DevTools protocol; Chromium only. */
+        inspect: () => page.context().newCDPSession(page),
       }
     },
     async close() {

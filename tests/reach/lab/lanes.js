@@ -235,6 +235,11 @@ class PeerLane extends Lane {
     return this.#connection?.peerConnection
   }
 
+  /** The DataConnection. */
+  get data() {
+    return this.#connection
+  }
+
   /** Ends the connection and leaves the peer. */
   hangUp() {
     this.#connection.close()

@@ -1,0 +1,288 @@
+/**
+ * The data plane: hand-written, peerbridge and PeerJS send the same things between two pages that live in two processes of
+ * one browser. Each lane has a pair of pages of its own that stays for a figure; in each round all lanes take their turn.
+ *
+ *     npm run bench -- data [--only message,small] [--rounds 3] [--browser firefox] [--profile out.cpuprofile]
+ *
+ * Figures are kept in build/bench as they come, so a document may be written from several runs.
+ */
+import { randomUUID } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { launchChromium, launchFirefox } from '../reach/lab/browser.mjs'
+import { load, options } from '../reach/lab/lab.mjs'
+import { serve } from '../reach/lab/server.mjs'
+import { markdownTable, median, medianRatio, quantile, table } from '../reach/statistics.mjs'
+import { growth, processOf, profile } from './data/inspect.mjs'
+
+const kept = fileURLToPath(new URL('../../build/bench/', import.meta.url))
+const mebi = 2 ** 20
+const kibi = 2 ** 10
+const names = { raw: 'hand-written', peerbridge: 'peerbridge', peerjs: 'PeerJS 1.5.5' }
+
+export async function main(args) {
+  const given = options(args, {
+    browser: 'chromium',
+    only: Object.keys(figures),
+    lanes: Object.keys(names),
+    rounds: 5,
+    /** MiB of the one message. */
+    message: 64,
+    /** MiB of the file. */
+    file: 1024,
+    /** How many messages of 100 bytes. */
+    small: 200_000,
+    /** Round trips a round. */
+    pings: 300,
+    /** Chunk and limit of bufferedAmount of the hand-written lane, in KiB; 0: tried first, the best is taken. */
+    chunk: 0,
+    high: 0,
+    /** A file that gets profiles: -<figure>-<lane>-<side> is added to its name. Chromium only. */
+    profile: '',
+    /** 1: writes docs/benchmarks.md; 0: prints only. Left out: writes what has 5 rounds or more. */
+    write: -1,
+  })
+  const launch = { chromium: launchChromium, firefox: launchFirefox }[given.browser]
+  const server = await serve()
+  const origin = `http://127.0.0.1:${server.ports.files}`
+  const browser = await launch({ origin, args: ['--js-flags=--expose-gc'] })
+  const lab = new Lab(browser, server, given)
+  const results = new Map()
+  try {
+    for (const name of given.only) {
+      if (!figures[name]) throw new Error(`there is no figure ${name}: ${Object.keys(figures).join(', ')}`)
+      if (figures[name].chromium && given.browser !== 'chromium') continue
+      const before = load()
+      const result = await figures[name].measure(lab, given)
+      result.about = `load ${before} before and ${load()} after`
+      results.set(name, result)
+      console.log(`\n${figures[name].title(given)}; ${result.about}${result.note ? `\n${result.note}` : ''}\n${table(...columns(result, names.raw))}`)
+    }
+    if (browser.problems.length) console.log(`the pages complain: ${[...new Set(browser.problems)].join('\n')}`)
+  }
+  finally {
+    await browser.close()
+    await server.close()
+  }
+  if (given.write === 0 || (given.write < 0 && given.rounds < 5)) return
+  return { [`data-${given.browser}`]: document(given.browser, browser.name, keep(given, results)) }
+}
+
+/** Opens pairs of pages, and tells which lanes there are. */
+class Lab {
+  #browser
+  #server
+  #given
+  /** The hand-written lane's best, once found. */
+  best
+
+  constructor(browser, server, given) {
+    this.#browser = browser
+    this.#server = server
+    this.#given = given
+    if (given.chunk) this.best = { chunk: given.chunk * kibi, high: (given.high || 1024) * kibi }
+  }
+
+  async pair(kind, more = {}) {
+    const { files, peerbridge } = this.#server.ports
+    // Two sites: two processes.
+    const [a, b] = await Promise.all(['127.0.0.1', 'localhost'].map(host => this.#browser.open(`http://${host}:${files}/tests/bench/data.html`)))
+    const id = randomUUID()
+    const all = { host: '127.0.0.1', port: peerbridge, ...more }
+    await b.call('open', kind, { ...all, id: `b-${id}` })
+    await a.call('open', kind, { ...all, id: `a-${id}`, to: `b-${id}` })
+    await Promise.all([a.call('opened'), b.call('opened')])
+    const processes = [await processOf(a), await processOf(b)]
+    if (processes[0] === processes[1]) throw new Error('both pages live in one process')
+    return { a, b, processes, close: () => Promise.all([a.close(), b.close()]) }
+  }
+
+  /**
+   * Lanes in turn, in an order that turns round.
+   * @param variants [{ key, kind, options }]; the results are by key
+   * @param warm runs once a pair and counts for nothing
+   */
+  async interleaved(figure, variants, rounds, measure, warm = measure) {
+    const pairs = new Map()
+    for (const variant of variants) pairs.set(variant, await this.pair(variant.kind, variant.options))
+    const results = Object.fromEntries(variants.map(({ key }) => [key, []]))
+    try {
+      for (const [variant, pair] of pairs) await warm(pair, variant)
+      for (let round = 0; round < rounds; round++) {
+        const shift = round % variants.length
+        const order = [...variants.slice(shift), ...variants.slice(0, shift)]
+        if (round % 2) order.reverse()
+        for (const variant of order) {
+          const pair = pairs.get(variant)
+          const profiled = this.#given.profile && round === 0 && pair.a.inspect
+            ? await profile(this.#given.profile, `${figure}-${variant.key}`, pair)
+            : null
+          results[variant.key].push(await measure(pair, variant))
+          await profiled?.()
+        }
+      }
+    }
+    finally {
+      for (const pair of pairs.values()) await pair.close()
+    }
+    return results
+  }
+
+  /** The lanes as they are; the hand-written one with what is best for it. */
+  async lanes() {
+    const wanted = this.#given.lanes
+    return wanted.map(kind => ({ key: kind, kind, options: kind === 'raw' ? this.best : {} }))
+  }
+}
+
+/** MiB/s of one message, or one file. */
+const message = size => async ({ a, b }) => {
+  await b.call('expectMessage', size)
+  const [began, { at }] = await Promise.all([a.call('sendMessage', size), b.call('arrived')])
+  return size / mebi / ((at - began) / 1000)
+}
+const file = size => async ({ a, b }) => {
+  await b.call('expectFile', size)
+  const [began, { at }] = await Promise.all([a.call('sendFile', size), b.call('arrived')])
+  return size / mebi / ((at - began) / 1000)
+}
+
+/** The hand-written lane with every chunk size and limit that people use; the fastest is the one that is compared with. */
+async function findBest(lab, given) {
+  if (lab.best) return
+  const variants = [16, 64, 256].flatMap(chunk => [256, 1024, 4096].map(high => (
+    { key: `${chunk} KiB, ${high} KiB`, kind: 'raw', options: { chunk: chunk * kibi, high: high * kibi } })))
+  const results = await lab.interleaved('best', variants, 3, message(Math.min(32, given.message) * mebi), message(8 * mebi))
+  const speed = ({ key }) => median(results[key])
+  const best = variants.reduce((best, variant) => (speed(variant) > speed(best) ? variant : best))
+  lab.best = best.options
+  lab.tried = `hand-written, MiB/s by chunk and limit of bufferedAmount: ${variants.map(v => `${v.key}: ${speed(v).toFixed(1)}`).join('; ')}`
+  console.log(lab.tried)
+}
+
+const said = ({ chunk, high }) => `chunks of ${chunk / kibi} KiB, at most ${high / kibi} KiB buffered`
+
+/** name -> title, and measure() that answers { lanes: { key: numbers }, unit, more: is more better, digits } */
+const figures = {
+  message: {
+    title: given => `One ArrayBuffer of ${given.message} MiB, from send() to the event, MiB/s`,
+    async measure(lab, given) {
+      await findBest(lab, given)
+      const results = await lab.interleaved('message', await lab.lanes(), given.rounds, message(given.message * mebi), message(16 * mebi))
+      return { lanes: results, more: true, digits: 1, note: `${lab.tried ?? ''}\nHand-written: ${said(lab.best)}.`.trim() }
+    },
+  },
+
+  file: {
+    title: given => `A file of ${given.file} MiB, read from a stream and dropped by the receiver, MiB/s`,
+    async measure(lab, given) {
+      await findBest(lab, given)
+      const results = await lab.interleaved('file', await lab.lanes(), given.rounds, file(given.file * mebi), file(16 * mebi))
+      return { lanes: results, more: true, digits: 1, note: `Hand-written: ${said(lab.best)}. PeerJS: messages of 1 MiB.` }
+    },
+  },
+
+  small: {
+    title: given => `${given.small.toLocaleString('en')} messages of 100 bytes, messages a second`,
+    async measure(lab, given) {
+      const measure = count => async ({ a, b }) => {
+        await b.call('expectSmall', count, 100)
+        const [began, { at }] = await Promise.all([a.call('sendSmall', count, 100), b.call('arrived')])
+        return count / ((at - began) / 1000)
+      }
+      const results = await lab.interleaved('small', await lab.lanes(), given.rounds, measure(given.small), measure(20_000))
+      return { lanes: results, more: true, digits: 0, note: 'peerbridge: `await conn.send()` in a loop. Hand-written: one send() each, at most 1 MiB buffered. PeerJS: send() in a loop.' }
+    },
+  },
+
+  roundtrip: {
+    title: given => `Round trip of a string of a few bytes, nothing else under way, ms (medians of ${given.pings})`,
+    async measure(lab, given) {
+      const measure = async ({ a }) => median(await a.call('pings', given.pings))
+      return { lanes: await lab.interleaved('roundtrip', await lab.lanes(), given.rounds, measure), digits: 3 }
+    },
+  },
+
+  ping: {
+    title: () => 'Pings every 20 ms while something large is under way, ms',
+    async measure(lab, given) {
+      const during = { ms: 3000, warm: 1000, every: 20 }
+      const behind = { ms: 1000, warm: 100, every: 20 }
+      const variants = [
+        { key: 'hand-written, second channel, 4 MiB buffered', kind: 'raw', options: { chunk: 64 * kibi, high: 4 * mebi } },
+        { key: 'hand-written, same channel, 4 MiB buffered', kind: 'raw', options: { chunk: 64 * kibi, high: 4 * mebi, same: true } },
+        { key: 'hand-written, second channel, 256 KiB buffered', kind: 'raw', options: { chunk: 16 * kibi, high: 256 * kibi } },
+        { key: 'peerbridge, high beside a file', kind: 'peerbridge' },
+        { key: 'peerbridge, high beside a message of 64 MiB', kind: 'peerbridge', size: 64 * mebi },
+        { key: 'PeerJS 1.5.5, behind a message of 64 MiB', kind: 'peerjs', size: 64 * mebi },
+      ].filter(({ kind }) => given.lanes.includes(kind))
+      const times = await lab.interleaved('ping', variants, given.rounds, async ({ a, b }, { size = null }) => {
+        await (size === null ? b.call('expectFile', null) : b.call('expectAny', size))
+        const [pings] = await Promise.all([a.call('pingsDuring', { size, ...(size === null ? during : behind) }), b.call('arrived')])
+        return pings
+      }, async ({ a }) => { await a.call('pings', 20) })
+      const lanes = {}
+      for (const { key } of variants) {
+        lanes[key] = {
+          p50: times[key].map(round => median(round)), p95: times[key].map(round => quantile(round, 0.95)),
+          max: times[key].map(round => Math.max(...round)),
+        }
+      }
+      return { lanes, digits: 1, note: 'p50, p95 and max of each round, then their medians, and the largest of all.' }
+    },
+  },
+}
+
+/** Table of one figure: a row a lane, or a row a lane with several columns. */
+function columns({ lanes, digits, more, unit = '' }) {
+  const keys = Object.keys(lanes)
+  const format = number => `${number.toFixed(digits)}${unit}`
+  if (!Array.isArray(lanes[keys[0]])) {
+    const parts = Object.keys(lanes[keys[0]])
+    return [['', ...parts, 'largest'], keys.map(key => [
+      names[key] ?? key, ...parts.map(part => format(median(lanes[key][part]))), format(Math.max(...lanes[key][parts.at(-1)]))])]
+  }
+  const others = ['raw', 'peerjs'].filter(base => keys.includes(base))
+  return [['', 'n', 'median', 'from', 'to', ...others.map(base => `ratio to ${names[base]} (95 %)`)], keys.map(key => [
+    names[key] ?? key, lanes[key].length, format(median(lanes[key])), format(Math.min(...lanes[key])), format(Math.max(...lanes[key])),
+    ...others.map((base) => {
+      if (base === key) return '1'
+      const { ratio, low, high } = medianRatio(lanes[key], lanes[base])
+      return `${ratio.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`
+    }),
+  ])]
+}
+
+/** All figures of a browser, those of earlier runs included. */
+function keep(given, results) {
+  const path = join(kept, `data-${given.browser}.json`)
+  const all = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {}
+  for (const [name, result] of results) all[name] = { ...result, title: figures[name].title(given), date: new Date().toISOString().slice(0, 10) }
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, JSON.stringify(all))
+  return all
+}
+
+function document(which, browser, all) {
+  const present = Object.keys(figures).filter(name => all[name])
+  return {
+    title: `The data plane, ${which === 'firefox' ? 'Firefox' : 'Chromium'}`,
+    text: [
+      'Two pages in two processes of one browser, over loopback; the lanes take turns, each in a pair of pages of its own. Ratios',
+      'are of medians, their interval by bootstrap over rounds. `npm run bench -- data` measures all of it.',
+    ].join('\n'),
+    table: present.map((name) => {
+      const figure = all[name]
+      return [`### ${figure.title}`, '', ...(figure.note ? [figure.note, ''] : []), markdownTable(...columns(figure)), '', `${figure.date}, ${figure.about}.`].join('\n')
+    }).join('\n\n'),
+    about: browser,
+    unit: 'in the units of the tables',
+    raw: Object.fromEntries(present.flatMap(name => Object.entries(all[name].lanes).flatMap(([key, values]) => {
+      const list = numbers => numbers.map(number => number.toFixed(all[name].digits))
+      return Array.isArray(values)
+        ? [[`${name}, ${names[key] ?? key}`, list(values)]]
+        : Object.entries(values).map(([part, numbers]) => [`${name}, ${key}, ${part}`, list(numbers)])
+    }))),
+  }
+}

@@ -1,0 +1,95 @@
+/** What a page cannot tell about itself: its process, its heap, its profile. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import process from 'node:process'
+
+/** pid -> parent and ticks of CPU of its main thread, of every process. */
+function processes() {
+  return new Map(readdirSync('/proc').filter(name => /^\d+$/.test(name)).flatMap((pid) => {
+    try {
+      const fields = readFileSync(`/proc/${pid}/task/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')
+      return [[Number(pid), { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) }]]
+    }
+    catch {
+      return [] // it ended meanwhile
+    }
+  }))
+}
+
+/** Chromium's and Firefox's word for a process of pages. */
+const isRenderer = (pid) => {
+  try {
+    return /--type=renderer|-contentproc/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
+  }
+  catch {
+    return false
+  }
+}
+
+/** The process that a page of ours lives in: the one whose main thread works while the page spins. */
+export async function processOf(page, ms = 100) {
+  const before = processes()
+  await page.call('spin', ms)
+  const after = processes()
+  const ours = (pid) => {
+    for (; pid > 1; pid = after.get(pid)?.parent) if (pid === process.pid) return true
+    return false
+  }
+  const worked = [...after].map(([pid, { ticks }]) => [pid, ticks - (before.get(pid)?.ticks ?? 0)])
+    .filter(([pid, ticks]) => ticks > 0 && ours(pid) && isRenderer(pid)).sort((x, y) => y[1] - x[1])
+  // On a busy machine it worked too little to be told from the others: again, and longer.
+  const [most, second] = worked
+  return most && (!second || most[1] > 3 * second[1]) ? most[0] : processOf(page, ms * 2)
+}
+
+/** Resident bytes of a process. */
+export const resident = pid => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1024
+
+/** Profiles both pages until what it answers is called. */
+export async function profile(path, name, { a, b }) {
+  const sessions = await Promise.all([a.inspect(), b.inspect()])
+  for (const session of sessions) {
+    await session.send('Profiler.enable')
+    await session.send('Profiler.setSamplingInterval', { interval: 200 })
+    await session.send('Profiler.start')
+  }
+  return async () => {
+    for (const [i, session] of sessions.entries()) {
+      const { profile } = await session.send('Profiler.stop')
+      const file = path.replace(/(\.cpuprofile)?$/, `-${name}-${i ? 'receiver' : 'sender'}.cpuprofile`)
+      writeFileSync(file, JSON.stringify(profile))
+      console.log(`profile: ${file}`)
+      await session.detach()
+    }
+  }
+}
+
+/**
+ * How much both pages grow while `measure` runs: JS heap, array buffers and wasm, sampled twice a second.
+ * @param live collects garbage before each sample: what is really held, and slower
+ * @returns bytes over the beginning, { sender, receiver, senderResident, receiverResident }
+ */
+export async function growth({ a, b, processes }, live, measure) {
+  const pages = await Promise.all([a, b].map(async (page, i) => ({ page, session: await page.inspect(), pid: processes[i] })))
+  const sample = async ({ page, session, pid }) => {
+    if (live) await session.send('HeapProfiler.collectGarbage')
+    const { usedSize, backingStorageSize } = await session.send('Runtime.getHeapUsage')
+    return { heap: usedSize + backingStorageSize, wasm: await page.call('wasm'), resident: resident(pid) }
+  }
+  for (const { session } of pages) await session.send('HeapProfiler.collectGarbage')
+  const start = await Promise.all(pages.map(sample))
+  const peak = structuredClone(start)
+  let over = false
+  const watching = Promise.all(pages.map(async (page, i) => {
+    while (!over) {
+      await new Promise(resolve => setTimeout(resolve, 500))
+      const now = await sample(page)
+      for (const [what, value] of Object.entries(now)) peak[i][what] = Math.max(peak[i][what], value)
+    }
+  }))
+  await measure()
+  over = true
+  await watching
+  for (const { session } of pages) await session.detach()
+  return Object.fromEntries(['sender', 'receiver'].map((side, i) => [side, Object.fromEntries(
+    Object.keys(start[i]).map(what => [what, peak[i][what] - start[i][what]]))]))
+}
