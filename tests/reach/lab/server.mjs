@@ -14,12 +14,18 @@ const types = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/ja
 /** Only what a page needs: never the rest of the disk. */
 const served = /^(dist|tests\/(reach|bench)|node_modules\/(eventemitter3|peerjs)\/dist)\//
 
+const isolated = /^tests\/bench\/data/
+
 async function answer(request, response) {
   const path = normalize(decodeURIComponent(new URL(request.url, 'http://x').pathname)).slice(1)
   try {
     if (!served.test(path)) throw new Error('not served')
     const body = await readFile(join(root, path))
-    response.writeHead(200, { 'content-type': types[extname(path)] ?? 'application/octet-stream' }).end(body)
+    response.writeHead(200, {
+      'content-type': types[extname(path)] ?? 'application/octet-stream',
+      // Isolated pages have finer clocks.
+      ...(isolated.test(path) && { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' }),
+    }).end(body)
   }
   catch {
     response.writeHead(404).end()
