@@ -11,7 +11,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { launchChromium, launchFirefox } from '../reach/lab/browser.mjs'
-import { load, options } from '../reach/lab/lab.mjs'
+import { load, options, sleep } from '../reach/lab/lab.mjs'
 import { serve } from '../reach/lab/server.mjs'
 import { markdownTable, median, medianRatio, quantile, table } from '../reach/statistics.mjs'
 import { growth, processOf, profile } from './data/inspect.mjs'
@@ -35,6 +35,11 @@ export async function main(args) {
     small: 200_000,
     /** Round trips a round. */
     pings: 300,
+    /** MiB of the file during which memory is watched, and of that during which the main thread is. */
+    heap: 1024,
+    block: 256,
+    /** Rounds of each way to watch memory. */
+    heaprounds: 1,
     /** Chunk and limit of bufferedAmount of the hand-written lane, in KiB; 0: tried first, the best is taken. */
     chunk: 0,
     high: 0,
@@ -163,14 +168,14 @@ async function findBest(lab, given) {
 
 const said = ({ chunk, high }) => `chunks of ${chunk / kibi} KiB, at most ${high / kibi} KiB buffered`
 
-/** name -> title, and measure() that answers { lanes: { key: numbers }, unit, more: is more better, digits } */
+/** name -> title, and measure() that answers { lanes: { key: numbers, or { column: numbers } }, digits } */
 const figures = {
   message: {
     title: given => `One ArrayBuffer of ${given.message} MiB, from send() to the event, MiB/s`,
     async measure(lab, given) {
       await findBest(lab, given)
       const results = await lab.interleaved('message', await lab.lanes(), given.rounds, message(given.message * mebi), message(16 * mebi))
-      return { lanes: results, more: true, digits: 1, note: `${lab.tried ?? ''}\nHand-written: ${said(lab.best)}.`.trim() }
+      return { lanes: results, digits: 1, note: `${lab.tried ?? ''}\nHand-written: ${said(lab.best)}.`.trim() }
     },
   },
 
@@ -179,7 +184,7 @@ const figures = {
     async measure(lab, given) {
       await findBest(lab, given)
       const results = await lab.interleaved('file', await lab.lanes(), given.rounds, file(given.file * mebi), file(16 * mebi))
-      return { lanes: results, more: true, digits: 1, note: `Hand-written: ${said(lab.best)}. PeerJS: messages of 1 MiB.` }
+      return { lanes: results, digits: 1, note: `Hand-written: ${said(lab.best)}. PeerJS: messages of 1 MiB.` }
     },
   },
 
@@ -192,7 +197,7 @@ const figures = {
         return count / ((at - began) / 1000)
       }
       const results = await lab.interleaved('small', await lab.lanes(), given.rounds, measure(given.small), measure(20_000))
-      return { lanes: results, more: true, digits: 0, note: 'peerbridge: `await conn.send()` in a loop. Hand-written: one send() each, at most 1 MiB buffered. PeerJS: send() in a loop.' }
+      return { lanes: results, digits: 0, note: 'peerbridge: `await conn.send()` in a loop. Hand-written: one send() each, at most 1 MiB buffered. PeerJS: send() in a loop.' }
     },
   },
 
@@ -229,19 +234,69 @@ const figures = {
           max: times[key].map(round => Math.max(...round)),
         }
       }
-      return { lanes, digits: 1, note: 'p50, p95 and max of each round, then their medians, and the largest of all.' }
+      return { lanes, digits: 1, note: 'p50, p95 and max of each round, then their medians, and the largest of all.', largest: true }
+    },
+  },
+
+  block: {
+    title: given => `Longest time in which the main thread takes no other task, while a file of ${given.block} MiB is under way, ms`,
+    async measure(lab, given) {
+      await findBest(lab, given)
+      const variants = [{ key: 'idle', kind: 'raw', options: {}, idle: true }, ...await lab.lanes()]
+      const send = file(given.block * mebi)
+      const watches = await lab.interleaved('block', variants, given.rounds, async (pair, { idle }) => {
+        await Promise.all([pair.a.call('watch'), pair.b.call('watch')])
+        await (idle ? sleep(5000) : send(pair))
+        return Promise.all([pair.a.call('watched'), pair.b.call('watched')])
+      }, file(16 * mebi))
+      const lanes = {}
+      for (const { key } of variants) {
+        const of = (side, what) => watches[key].map(both => both[side][what])
+        lanes[names[key] ?? key] = {
+          'sender': of(0, 'longest'), 'receiver': of(1, 'longest'), 'sender, p99.9 of gaps': of(0, 'most'), 'receiver, p99.9 of gaps': of(1, 'most'),
+          'sender, longest task over 50': of(0, 'longtask'), 'receiver, longest task over 50': of(1, 'longtask'),
+        }
+      }
+      return { lanes, digits: 1, note: 'Gaps between turns of a timer of 1 ms, less that 1 ms; what the machine gives to others counts too: see "idle". Then what the browser itself calls a long task. Medians.' }
+    },
+  },
+
+  heap: {
+    chromium: true,
+    title: given => `Growth of memory while a file of ${given.heap} MiB is under way, MiB: JS heap, array buffers and wasm; resident memory of the process`,
+    async measure(lab, given) {
+      await findBest(lab, given)
+      const variants = [
+        ...(await lab.lanes()).map(variant => ({ ...variant, key: `${names[variant.kind]}, file`, send: file(given.heap * mebi) })),
+        ...(await lab.lanes()).map(variant => ({ ...variant, key: `${names[variant.kind]}, one message of 64 MiB`, send: message(64 * mebi) })),
+      ]
+      const lanes = {}
+      for (const live of [true, false]) {
+        const grown = await lab.interleaved('heap', variants, given.heaprounds, (pair, { send }) => growth(pair, live, () => send(pair)), file(16 * mebi))
+        for (const { key } of variants) {
+          const part = lanes[key] ??= {}
+          for (const side of ['sender', 'receiver']) {
+            const of = what => grown[key].map(sides => what(sides[side]) / mebi)
+            part[`${side}, ${live ? 'held' : 'peak'}`] = of(({ heap }) => heap)
+            if (live) part[`${side}, wasm`] = of(({ wasm }) => wasm)
+            else part[`${side}, resident`] = of(({ resident }) => resident)
+          }
+        }
+      }
+      return { lanes, digits: 1, note: 'Sampled twice a second. "Held": garbage is collected before each sample. "Peak": as it comes, garbage included. Wasm is part of both.' }
     },
   },
 }
 
 /** Table of one figure: a row a lane, or a row a lane with several columns. */
-function columns({ lanes, digits, more, unit = '' }) {
+function columns({ lanes, digits, largest }) {
   const keys = Object.keys(lanes)
-  const format = number => `${number.toFixed(digits)}${unit}`
+  const format = number => number.toFixed(digits)
   if (!Array.isArray(lanes[keys[0]])) {
     const parts = Object.keys(lanes[keys[0]])
-    return [['', ...parts, 'largest'], keys.map(key => [
-      names[key] ?? key, ...parts.map(part => format(median(lanes[key][part]))), format(Math.max(...lanes[key][parts.at(-1)]))])]
+    return [['', ...parts, ...(largest ? ['largest'] : [])], keys.map(key => [
+      names[key] ?? key, ...parts.map(part => format(median(lanes[key][part]))),
+      ...(largest ? [format(Math.max(...lanes[key][parts.at(-1)]))] : [])])]
   }
   const others = ['raw', 'peerjs'].filter(base => keys.includes(base))
   return [['', 'n', 'median', 'from', 'to', ...others.map(base => `ratio to ${names[base]} (95 %)`)], keys.map(key => [
