@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url))
 const types = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm' }
 
 /** Only what a page needs: never the rest of the disk. */
-const served = /^(dist|tests\/(reach|bench)|node_modules\/(eventemitter3|peerjs)\/dist)\//
+const served = /^(dist|build\/bench|tests\/(reach|bench)|node_modules\/(eventemitter3|peerjs)\/dist)\//
 
 const isolated = /^tests\/bench\/data/
 
