@@ -72,8 +72,10 @@ export async function growth({ a, b, processes }, live, measure) {
   const pages = await Promise.all([a, b].map(async (page, i) => ({ page, session: await page.inspect(), pid: processes[i] })))
   const sample = async ({ page, session, pid }) => {
     if (live) await session.send('HeapProfiler.collectGarbage')
-    const { usedSize, backingStorageSize } = await session.send('Runtime.getHeapUsage')
-    return { heap: usedSize + backingStorageSize, wasm: await page.call('wasm'), resident: resident(pid) }
+    // V8's heap, Blink's own, array buffers; wasm is in none of them.
+    const { usedSize, embedderHeapUsedSize = 0, backingStorageSize } = await session.send('Runtime.getHeapUsage')
+    const wasm = await page.call('wasm')
+    return { heap: usedSize + embedderHeapUsedSize + backingStorageSize + wasm, wasm, resident: resident(pid) }
   }
   for (const { session } of pages) await session.send('HeapProfiler.collectGarbage')
   const start = await Promise.all(pages.map(sample))
