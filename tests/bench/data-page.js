@@ -17,6 +17,7 @@ let port
 let opened
 let lane
 let arrived
+let counted = () => 0
 const patience = 240_000
 
 /** What the other side is about to send. Resolves, through arrived(), with when it was complete. */
@@ -119,6 +120,7 @@ window.lab = {
   expectFile(size) {
     expect((done, fail) => {
       let bytes = 0
+      counted = () => bytes
       port.piece = (length) => { bytes += length }
       port.fileEnded = () => {
         if (size !== null && bytes !== size) fail(`${bytes} bytes came instead of ${size}`)
@@ -132,6 +134,14 @@ window.lab = {
     await port.sendFile(source(size), size)
     return began
   },
+
+  /** One that never ends. */
+  sendForever() {
+    void port.sendFile(source(Infinity))
+  },
+
+  /** What came of the file so far, and when. */
+  received: () => ({ bytes: counted(), at: performance.now() }),
 
   // ---- many small messages
 

@@ -28,8 +28,11 @@ export function options(args, defaults) {
   return given
 }
 
-/** @param browsers names of A's and B's browser; one name for both */
-export async function withLab(browsers, measure) {
+/**
+ * @param browsers names of A's and B's browser; one name for both
+ * @param path of the page that both open
+ */
+export async function withLab(browsers, measure, path = 'tests/reach/lab/page.html') {
   const why = missing()
   if (why) {
     console.error(`reach: there is no lab on this machine: ${why}`)
@@ -53,8 +56,8 @@ export async function withLab(browsers, measure) {
     const start = async (side) => {
       const browser = await launch[browsers[side === 'a' ? 0 : 1] ?? browsers[0]]({ prefix: network.prefix(side), origin })
       running.push(browser)
-      const page = await browser.open(`${origin}/tests/reach/lab/page.html`)
-      return { browser, page }
+      const page = await browser.open(`${origin}/${path}`)
+      return { browser, page, open: () => browser.open(`${origin}/${path}`) }
     }
     await measure({ network, host: serverAddress, ports, start, server })
   }

@@ -8,7 +8,11 @@
  * comes back to the browser as an error, which no broken network does.
  */
 import { execFile, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import process from 'node:process'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 // Without npm's own folders in it: one of Nuxt's tools is called nft, too.
@@ -28,6 +32,17 @@ export function missing() {
       return `the command \`${command}\` is missing: apt-get install ${command === 'ip' ? 'iproute2' : 'nftables'}`
   }
   return null
+}
+
+/** Compiled when it is needed, and when it is newer than what was compiled. */
+function delayLine() {
+  const source = fileURLToPath(new URL('delay-line.cpp', import.meta.url))
+  const program = fileURLToPath(new URL('../../../build/reach/delay-line', import.meta.url))
+  if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program
+  mkdirSync(dirname(program), { recursive: true })
+  const { status } = spawnSync('g++', ['-std=c++20', '-O2', '-o', program, source], { stdio: 'inherit' })
+  if (status !== 0) throw new Error('the delay line could not be compiled; is there a compiler? apt-get install g++')
+  return program
 }
 
 /** What can be cut. */
@@ -65,6 +80,24 @@ export class Network {
       await this.#nft(side, 'add table ip lab')
       await this.#nft(side, 'add chain ip lab in { type filter hook input priority 0; }')
       await this.#nft(side, 'add chain ip lab through { type filter hook forward priority 0; }')
+    }
+  }
+
+  /**
+   * From now on the path between A and B, and only that, is longer and loses. Once only.
+   * @param delay one way, ms
+   * @param loss packets of a thousand, in each direction
+   * @param rate kbit/s of each direction; 0 is as fast as it goes
+   */
+  async lengthen({ delay, loss = 0, rate = 0, seed = 1 }) {
+    const line = this.spawn('inet', delayLine(), ['line-a', 'line-b', delay, loss, rate, seed].map(String), { stdio: ['ignore', 'pipe', 'inherit'] })
+    await once(line.stdout, 'data')
+    for (const device of ['all', 'default', 'to-a', 'to-b', 'line-a', 'line-b'])
+      await this.exec('inet', 'sysctl', ['-qw', `net.ipv4.conf.${device}.rp_filter=0`])
+    for (const [side, net, table] of [['a', 2, 101], ['b', 1, 102]]) {
+      await this.exec('inet', 'ip', ['link', 'set', `line-${side}`, 'up', 'txqueuelen', '10000'])
+      await this.exec('inet', 'ip', ['route', 'add', 'default', 'dev', `line-${side}`, 'table', String(table)])
+      await this.exec('inet', 'ip', ['rule', 'add', 'iif', `to-${side}`, 'to', `10.77.${net}.0/24`, 'table', String(table)])
     }
   }
 
