@@ -1,17 +1,9 @@
 /** One end of a connection, and what the benches of the data plane ask of it. */
 import { makePort, source } from './data-ports-page.js'
+import { spin, wasmBytes } from './memory-page.js'
 
 /** Comparable between the pages of one browser, ms. */
 const now = () => performance.timeOrigin + performance.now()
-
-/** Memory of every wasm in this page: nobody else tells. */
-const memories = []
-const { instantiate } = WebAssembly
-WebAssembly.instantiate = async (...args) => {
-  const made = await instantiate.apply(WebAssembly, args)
-  for (const exported of Object.values((made.instance ?? made).exports)) if (exported instanceof WebAssembly.Memory) memories.push(exported)
-  return made
-}
 
 let port
 let opened
@@ -216,12 +208,9 @@ window.lab = {
   watched: () => watched(),
 
   /** Bytes. */
-  wasm: () => memories.reduce((sum, { buffer }) => sum + buffer.byteLength, 0),
+  wasm: wasmBytes,
 
-  /** Keeps the main thread busy: whoever looks at the processes meanwhile sees which one this page lives in. */
-  spin(ms) {
-    for (const end = performance.now() + ms; performance.now() < end;);
-  },
+  spin,
 
   close() {
     lane.close()

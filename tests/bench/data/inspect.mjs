@@ -63,6 +63,13 @@ export async function profile(path, name, { a, b }) {
   }
 }
 
+/** Bytes in use: V8's heap, Blink's own, array buffers, and wasm, which is in none of them. */
+export async function memory(page, session) {
+  const { usedSize, embedderHeapUsedSize = 0, backingStorageSize } = await session.send('Runtime.getHeapUsage')
+  const wasm = await page.call('wasm')
+  return { heap: usedSize + embedderHeapUsedSize + backingStorageSize + wasm, wasm }
+}
+
 /**
  * How much both pages grow while `measure` runs: JS heap, array buffers and wasm, sampled twice a second.
  * @param live collects garbage before each sample: what is really held, and slower
@@ -72,10 +79,7 @@ export async function growth({ a, b, processes }, live, measure) {
   const pages = await Promise.all([a, b].map(async (page, i) => ({ page, session: await page.inspect(), pid: processes[i] })))
   const sample = async ({ page, session, pid }) => {
     if (live) await session.send('HeapProfiler.collectGarbage')
-    // V8's heap, Blink's own, array buffers; wasm is in none of them.
-    const { usedSize, embedderHeapUsedSize = 0, backingStorageSize } = await session.send('Runtime.getHeapUsage')
-    const wasm = await page.call('wasm')
-    return { heap: usedSize + embedderHeapUsedSize + backingStorageSize + wasm, wasm, resident: resident(pid) }
+    return { ...await memory(page, session), resident: resident(pid) }
   }
   for (const { session } of pages) await session.send('HeapProfiler.collectGarbage')
   const start = await Promise.all(pages.map(sample))

@@ -10,7 +10,7 @@ import { missing, Network, serverAddress } from './network.mjs'
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const launch = { chromium: launchChromium, firefox: launchFirefox }
 
-export const sleep = ms => new Promise(resolve => setTimeout(resolve, ms))
+export const sleep = (ms, value) => new Promise(resolve => setTimeout(resolve, ms, value))
 
 /** `--name value` and `--name=value`; what `defaults` does not know is an error. A default that is a list makes lists. */
 export function options(args, defaults) {

@@ -14,7 +14,7 @@ const types = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/ja
 /** Only what a page needs: never the rest of the disk. */
 const served = /^(dist|build\/bench|tests\/(reach|bench)|node_modules\/(eventemitter3|peerjs)\/dist)\//
 
-const isolated = /^tests\/bench\/data/
+const isolated = /^tests\/bench\/(data|soak)/
 
 async function answer(request, response) {
   const path = normalize(decodeURIComponent(new URL(request.url, 'http://x').pathname)).slice(1)
