@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { launchChromium, launchFirefox } from '../reach/lab/browser.mjs'
 import { load, options, sleep } from '../reach/lab/lab.mjs'
 import { serve } from '../reach/lab/server.mjs'
+import { version } from '../reach/document.mjs'
 import { markdownTable, median, medianRatio, quantile, table } from '../reach/statistics.mjs'
 import { growth, processOf, profile } from './data/inspect.mjs'
 
@@ -51,7 +52,7 @@ export async function main(args) {
   const launch = { chromium: launchChromium, firefox: launchFirefox }[given.browser]
   const server = await serve()
   const origin = `http://127.0.0.1:${server.ports.files}`
-  const browser = await launch({ origin, args: ['--js-flags=--expose-gc'] })
+  const browser = await launch({ origin })
   const lab = new Lab(browser, server, given)
   const results = new Map()
   try {
@@ -313,7 +314,8 @@ function columns({ lanes, digits, largest }) {
 function keep(given, results) {
   const path = join(kept, `data-${given.browser}.json`)
   const all = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {}
-  for (const [name, result] of results) all[name] = { ...result, title: figures[name].title(given), date: new Date().toISOString().slice(0, 10) }
+  const date = new Date().toISOString().slice(0, 10)
+  for (const [name, result] of results) all[name] = { ...result, title: figures[name].title(given), date, version }
   mkdirSync(dirname(path), { recursive: true })
   writeFileSync(path, JSON.stringify(all))
   return all
@@ -329,7 +331,7 @@ function document(which, browser, all) {
     ].join('\n'),
     table: present.map((name) => {
       const figure = all[name]
-      return [`### ${figure.title}`, '', ...(figure.note ? [figure.note, ''] : []), markdownTable(...columns(figure)), '', `${figure.date}, ${figure.about}.`].join('\n')
+      return [`### ${figure.title}`, '', ...(figure.note ? [figure.note, ''] : []), markdownTable(...columns(figure)), '', `${figure.date}, version ${figure.version}, ${figure.about}.`].join('\n')
     }).join('\n\n'),
     about: browser,
     unit: 'in the units of the tables',

@@ -18,7 +18,16 @@ const lanes = { normal: 1, bulk: 2 }
 const bytesFormat = 3
 
 export async function main(args) {
-  const given = options(args, { rounds: 5, /** MiB */ mb: 256, small: 1_000_000, /** Bytes of a frame at most. */ frame: [65_536, 262_144], write: 1 })
+  const given = options(args, {
+    rounds: 5,
+    /** MiB a round, in messages of 16 MiB. */
+    mb: 256,
+    /** Messages of 100 bytes a round. */
+    small: 1_000_000,
+    /** What maxMessageSize is: bytes of a frame at most. */
+    frame: [65_536, 262_144],
+    write: 1,
+  })
   const before = load()
   const file = await bundle()
   const rows = []
@@ -33,7 +42,8 @@ export async function main(args) {
         raw[`${kind}, frames of ${limit / kibi} KiB, ${side}`] = times.map(ns => ns.toFixed(0))
         rows.push([
           `${kind === 'chunk' ? '64 KiB of a large message' : 'a message of 100 bytes'}, frames of ${limit / kibi} KiB, ${side}`,
-          median(times).toFixed(0), counted[kind][0].calls[side].toFixed(3), counted[kind][0].frameCalls[side].toFixed(2), timed[kind].at(-1).grown,
+          median(times).toFixed(0), counted[kind][0].calls[side].toFixed(3), counted[kind][0].frameCalls[side].toFixed(2),
+          timed[kind].at(-1).grown,
         ])
       }
     }

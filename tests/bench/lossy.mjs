@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { load, options, sleep, withLab } from '../reach/lab/lab.mjs'
+import { version } from '../reach/document.mjs'
 import { markdownTable, median, medianRatio, table } from '../reach/statistics.mjs'
 
 const kept = fileURLToPath(new URL('../../build/bench/', import.meta.url))
@@ -51,7 +52,7 @@ export async function main(args) {
         }
       }
     }, 'tests/bench/data.html')
-    results[path] = { speeds, missing: [...missing], date: new Date().toISOString().slice(0, 10), about: `${about}, load ${before} before and ${load()} after` }
+    results[path] = { speeds, missing: [...missing], version, date: new Date().toISOString().slice(0, 10), about: `${about}, load ${before} before and ${load()} after` }
     console.log(`\n${path}\n${table(...columns(results[path]))}\n`)
   }
   if (!given.write) return
@@ -97,7 +98,10 @@ function document(all, { warm, seconds }) {
     ].join('\n'),
     table: Object.entries(all).map(([path, result]) => {
       const { rtt, loss } = paths[path]
-      return `### ${rtt} ms there and back, ${loss / 10} % lost each way\n\n${markdownTable(...columns(result))}\n\n${result.date}, ${result.about}.`
+      return [
+        `### ${rtt} ms there and back, ${loss / 10} % lost each way`, '', markdownTable(...columns(result)), '',
+        `${result.date}, version ${result.version}, ${result.about}.`,
+      ].join('\n')
     }).join('\n\n'),
     about: 'one path after the other',
     unit: 'MiB/s',

@@ -18,7 +18,14 @@ const mebi = 2 ** 20
 const disturbances = ['channel of A', 'ICE of A', 'channel of B', 'signaling', 'ICE of B', 'signaling, and channel of A']
 
 export async function main(args) {
-  const given = options(args, { minutes: 30, /** Seconds between two disturbances. */ every: 20, /** Minute from which growth counts. */ from: 3, write: 1 })
+  const given = options(args, {
+    minutes: 30,
+    /** Seconds between two disturbances. */
+    every: 20,
+    /** Minute from which growth counts. */
+    from: 3,
+    write: 1,
+  })
   const { createSignalingServer } = await import(pathToFileURL(join(root, 'dist/server/index.js')).href)
   const files = await serve()
   // One that may die, on a port that stays.
@@ -107,8 +114,9 @@ function report(given, { left, right, samples, counts, raw, problems }, about) {
   const from = samples.find(({ minute }) => minute >= given.from) ?? samples[0]
   const to = samples.at(-1)
   const mib = bytes => (bytes / mebi).toFixed(2)
-  const growth = ['a', 'b'].flatMap(side => ['heap', 'wasm', 'resident'].map(what => [
-    `${side.toUpperCase()}, ${{ heap: 'held: JS heap, array buffers, wasm', wasm: 'of that wasm', resident: 'resident' }[what]}`,
+  const kinds = { heap: 'held: JS heap, array buffers, wasm', wasm: 'of that wasm', resident: 'resident' }
+  const growth = ['a', 'b'].flatMap(side => Object.entries(kinds).map(([what, said]) => [
+    `${side.toUpperCase()}, ${said}`,
     mib(from[side][what]), mib(to[side][what]), mib(to[side][what] - from[side][what])]))
   const facts = [
     `Skipped numbers: ${both('lost')}, of which came later: ${both('disordered')}; doubled: ${both('doubled')}; damaged: ${both('damaged')}; requests without answer: ${both('unanswered')}.`,

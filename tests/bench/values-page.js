@@ -20,9 +20,13 @@ export function sample() {
 const utf8 = new TextEncoder()
 const fromUtf8 = new TextDecoder()
 const codecs = {
-  peerbridge: { encode: value => encodeValue(value), decode: ({ format, bytes }) => decodeValue(format, bytes), size: ({ bytes }) => bytes.length },
+  peerbridge: {
+    encode: value => encodeValue(value), decode: ({ format, bytes }) => decodeValue(format, bytes), size: ({ bytes }) => bytes.length,
+  },
   peerjs: { encode: value => pack(value), decode: bytes => unpack(bytes), size: ({ byteLength }) => byteLength },
-  json: { encode: value => utf8.encode(JSON.stringify(value)), decode: bytes => JSON.parse(fromUtf8.decode(bytes)), size: ({ length }) => length },
+  json: {
+    encode: value => utf8.encode(JSON.stringify(value)), decode: bytes => JSON.parse(fromUtf8.decode(bytes)), size: ({ length }) => length,
+  },
 }
 
 /** µs of each codec's encode and decode, a number a round; the codecs take turns. */

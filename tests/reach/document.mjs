@@ -1,4 +1,5 @@
 /** Sections of a document that a measurement writes; the rest of the document is written by people and stays. */
+import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { basename, join } from 'node:path'
@@ -18,6 +19,12 @@ function distribution() {
 
 const machine = () =>
   `${cpus().length} x ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${distribution()}, Node ${process.versions.node}`
+
+/** Which version was measured: the commit, where there is one. */
+export const version = (() => {
+  const { stdout } = spawnSync('git', ['describe', '--always', '--dirty'], { cwd: docs, encoding: 'utf8' })
+  return stdout?.trim() || 'unknown'
+})()
 
 /**
  * Puts a section where the one of that name was, or at the end.
