@@ -134,6 +134,8 @@ function report(given, { left, right, samples, counts, raw, problems }, about) {
     table: [markdownTable(counted, rows), facts.join('\n'), markdownTable(grown, growth)].join('\n\n'),
     about,
     unit: 'MiB held',
-    raw: { minute: samples.map(({ minute }) => minute.toFixed(1)), A: samples.map(({ a }) => mib(a.heap)), B: samples.map(({ b }) => mib(b.heap)) },
+    raw: {
+      minute: samples.map(({ minute }) => minute.toFixed(1)), A: samples.map(({ a }) => mib(a.heap)), B: samples.map(({ b }) => mib(b.heap)),
+    },
   }
 }
