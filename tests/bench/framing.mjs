@@ -4,7 +4,8 @@
  *
  *     npm run bench -- framing [--mb 256] [--small 1000000] [--rounds 5]
  */
-import { mkdirSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -30,6 +31,7 @@ export async function main(args) {
   })
   const before = load()
   const file = await bundle()
+  const allocated = allocations()
   const rows = []
   const raw = {}
   for (const limit of given.frame) {
@@ -47,10 +49,12 @@ export async function main(args) {
         ])
       }
     }
-    raw[`copying 64 KiB into the core's memory, frames of ${limit / kibi} KiB`] = timed.copy.map(ns => ns.toFixed(0))
-    rows.push([`copying 64 KiB into wasm memory, nothing else (${limit / kibi})`, median(timed.copy).toFixed(0), '', '', ''])
+    raw[`copying 64 KiB, frames of ${limit / kibi} KiB`] = timed.copy.map(ns => ns.toFixed(0))
+    rows.push([`copying 64 KiB, nothing else (${limit / kibi})`, median(timed.copy).toFixed(0), '', '', ''])
   }
   const head = ['', 'ns', 'calls of the wasm each', 'calls a frame', 'memory grown, bytes']
+  const said = `Allocations, counted in a native build: ${allocated.chunk} for 64 KiB of a large message, ${allocated.message} for a message of 100 bytes, both sides together.`
+  console.log(said)
   console.log(table(head, rows))
   if (!given.write) return
   return {
@@ -60,6 +64,7 @@ export async function main(args) {
       'receiver are timed apart, acknowledgements included; the copy that a browser makes in `send()` is left out, the copies into',
       'the core are not. Calls of the wasm: every exported function, counted in a run of its own. Memory: how much the wasm\'s',
       `memory grew in the last of ${given.rounds} rounds of ${given.mb} MiB and ${given.small.toLocaleString('en')} messages.`,
+      '', said,
     ].join('\n'),
     table: markdownTable(head, rows), about: `load ${before} before and ${load()} after`, raw, unit: 'ns',
   }
@@ -70,6 +75,19 @@ async function bundle() {
   mkdirSync(join(root, 'build/bench'), { recursive: true })
   await build({ entryPoints: [join(root, 'js/core/load.ts')], bundle: true, format: 'esm', platform: 'node', outfile, logLevel: 'error' })
   return outfile
+}
+
+/** See framing-allocations.cpp. */
+function allocations() {
+  const program = join(root, 'build/bench/framing-allocations')
+  const sources = ['framing', 'base'].flatMap(folder =>
+    readdirSync(join(root, 'cpp/src', folder)).filter(name => name.endsWith('.cpp') && name !== 'json.cpp').map(name => join(root, 'cpp/src', folder, name)))
+  const { status } = spawnSync('g++', [
+    '-std=c++20', '-O2', '-fno-exceptions', '-fno-rtti', `-I${join(root, 'cpp/include')}`, `-I${join(root, 'cpp/src')}`,
+    '-o', program, fileURLToPath(new URL('framing-allocations.cpp', import.meta.url)), ...sources,
+  ], { stdio: 'inherit' })
+  if (status !== 0) throw new Error('the counter of allocations could not be compiled; is there a compiler? apt-get install g++')
+  return JSON.parse(execFileSync(program, { encoding: 'utf8' }))
 }
 
 let instance = 0
@@ -197,6 +215,8 @@ function connect(factory, limit) {
 
 /** Time of copying frames, which is not framing. */
 let copying = 0
+/** Frames that were taken apart, by length: what collects them is not framing either. */
+const pool = new Map()
 
 /** Everything the core wants to send now. `payloads` by ticket. */
 function pump(end, payloads) {
@@ -211,9 +231,11 @@ function pump(end, payloads) {
       continue
     }
     const began = performance.now()
-    const { buffer } = new Uint8Array(action.frame)
+    const { length } = action.frame
+    const buffer = pool.get(length)?.pop() ?? new ArrayBuffer(length)
+    new Uint8Array(buffer).set(action.frame)
     end.frames.push(buffer)
-    end.buffered += buffer.byteLength
+    end.buffered += length
     copying += performance.now() - began
   }
 }
@@ -226,6 +248,8 @@ function hand(from, to) {
       to.pieces++
       if (delivery.last) to.messages++
     }
+    if (!pool.has(frame.byteLength)) pool.set(frame.byteLength, [])
+    pool.get(frame.byteLength).push(frame)
   }
   from.frames = []
   from.buffered = 0
@@ -316,18 +340,23 @@ async function measure(file, limit, { rounds, mb, small, count = false }) {
     }
   }
   const results = { chunk: [], message: [], copy: [] }
+  // The first of each is for the compiler. Not in turn: beside small messages large ones are cut smaller, for a second.
   for (let round = -1; round < rounds; round++) {
     const chunk = measured(mb * 16, chunks)
+    if (round >= 0) results.chunk.push(chunk)
+  }
+  for (let round = -1; round < rounds; round++) {
     const each = measured(small, messages)
-    const target = new Uint8Array(memory().buffer, 0, 64 * kibi)
-    const other = target.slice()
+    if (round >= 0) results.message.push(each)
+  }
+  const target = new Uint8Array(memory().buffer, 0, 64 * kibi).slice()
+  for (let round = 0; round < rounds; round++) {
     const began = performance.now()
-    for (let i = 0; i < 4096; i++) other.set(payload.subarray(i * 4096 % (15 * kibi * kibi), i * 4096 % (15 * kibi * kibi) + 64 * kibi))
-    const copy = (performance.now() - began) * 1e6 / 4096
-    if (round < 0) continue // the first is for the compiler
-    results.chunk.push(chunk)
-    results.message.push(each)
-    results.copy.push(copy)
+    for (let i = 0; i < 4096; i++) {
+      const at = i * 4096 % (15 * kibi * kibi)
+      target.set(payload.subarray(at, at + 64 * kibi))
+    }
+    results.copy.push((performance.now() - began) * 1e6 / 4096)
   }
   a.core.dispose()
   b.core.dispose()

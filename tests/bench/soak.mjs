@@ -135,7 +135,8 @@ function report(given, { left, right, samples, counts, raw, problems }, about) {
     about,
     unit: 'MiB held',
     raw: {
-      minute: samples.map(({ minute }) => minute.toFixed(1)), A: samples.map(({ a }) => mib(a.heap)), B: samples.map(({ b }) => mib(b.heap)),
+      minute: samples.map(({ minute }) => minute.toFixed(1)),
+      A: samples.map(({ a }) => mib(a.heap)), B: samples.map(({ b }) => mib(b.heap)),
     },
   }
 }
