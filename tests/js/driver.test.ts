@@ -172,7 +172,10 @@ describe('the control border', () => {
     await settled()
     expect(core.ofType('channel-opened')).toHaveLength(0)
     expect(receive).not.toHaveBeenCalled()
-    receive.mockImplementation(() => expect(core.ofType('channel-opened')).toHaveLength(1))
+    receive.mockImplementation(() => {
+      expect(core.ofType('channel-opened')).toHaveLength(1)
+      return []
+    })
     codec.resolve(encoding)
     await settled()
     expect(receive).toHaveBeenCalledOnce()
