@@ -4,7 +4,7 @@ import type { Driver, Encoded } from './driver/driver.js'
 import { PeerError } from './errors.js'
 import { type Deferred, deferred, rejected } from './events.js'
 import type { Peer } from './peer.js'
-import { Transfer, type SendFileOptions, type TransferPort, type TransferSource } from './transfer.js'
+import { type Files, Transfer, type SendFileOptions, type TransferPort, type TransferSource } from './transfer.js'
 
 export interface DataConnectionEvents extends ConnectionEvents {
   data: (data: any) => void // eslint-disable-line @typescript-eslint/no-explicit-any -- as in PeerJS
@@ -54,6 +54,11 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
     return this.driver.counters(this.handle).waiting + this.#encodingCount
   }
 
+  /** @internal */
+  get files(): Files | undefined {
+    return this.driver.files
+  }
+
   /** Files on their way. */
   get transfers(): Transfer[] {
     return [...this.#transfers.values()]
@@ -100,7 +105,9 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
 
   /**
    * Offers a file; its bytes are read as the other side takes them. The Transfer fails at once ('not-open-yet',
-   * 'connection-closed', emitted as 'error' too) when the connection is not open.
+   * 'connection-closed', emitted as 'error' too) when the connection is not open. After a reload of either page, or a
+   * connection that was lost, send the same file again: the other side can go on where it stopped, see
+   * `accept({ keep: true })`.
    */
   sendFile(source: TransferSource, options: SendFileOptions = {}): Transfer {
     const blob = source instanceof Blob ? source : undefined
@@ -108,6 +115,7 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
     const transfer = new Transfer(this, this.handle, this.driver.handle(), {
       name: options.name ?? (source as Partial<File>).name ?? 'file',
       mime: options.type ?? blob?.type ?? '',
+      key: options.key ?? this.files?.keyOf(source) ?? '',
       ...(size !== undefined && { size }),
     }, source)
     if (options.onProgress) transfer.on('progress', options.onProgress)
@@ -128,7 +136,7 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
     this.#transfers.set(transfer.id, transfer)
     this.feed({
       type: 'transfer-offer', connection: this.handle, transfer: transfer.id,
-      name: transfer.name, mime: transfer.type, ...(size !== undefined && { size }),
+      name: transfer.name, mime: transfer.type, key: transfer.key, ...(size !== undefined && { size }),
     })
     return transfer
   }
@@ -228,7 +236,7 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
       case 'transfer-offered': {
         const transfer = new Transfer(this, this.handle, event.transfer, event)
         this.#transfers.set(transfer.id, transfer)
-        if (!this.emit('transfer', transfer)) transfer.reject('nobody takes files here')
+        if (!this.emit('transfer', transfer)) transfer._refuse('nobody takes files here')
         return
       }
       case 'transfer-state':

@@ -2,9 +2,10 @@ import type { CoreErrorCode } from './core/types.js'
 
 /**
  * Everything that can be wrong, by name. The first dozen are PeerJS's and mean the same; see
- * {@link PeerErrorType}. `'data-clone'`: a value that cannot be sent. `'aborted'`: an AbortSignal fired.
+ * {@link PeerErrorType}. `'data-clone'`: a value that cannot be sent. `'aborted'`: an AbortSignal fired. `'quota-exceeded'`: a file
+ * found no room.
  */
-export type PeerErrorCode = CoreErrorCode | 'data-clone' | 'aborted'
+export type PeerErrorCode = CoreErrorCode | 'data-clone' | 'aborted' | 'quota-exceeded'
 
 /** What a {@link PeerError} is about. */
 export interface PeerErrorInfo {

@@ -6,7 +6,7 @@ export type { ConnectionEvents } from './connection.js'
 export { DataConnection, type DataConnectionEvents, type SendOptions } from './data-connection.js'
 export { type AnswerOptions, MediaConnection, type MediaConnectionEvents } from './media-connection.js'
 export {
-  type SendFileOptions, Transfer, type TransferEvents, type TransferSink, type TransferSource,
+  type AcceptOptions, type SendFileOptions, Transfer, type TransferEvents, type TransferSink, type TransferSource,
 } from './transfer.js'
 export type { ConnectionStats, Path } from './stats.js'
 export type { ConnectionState, CoreTimers as PeerTimers, PeerState, TransferState, WireProtocol } from './core/types.js'

@@ -1,6 +1,6 @@
 import type { CoreEvent, CoreInput, TransferState } from './core/types.js'
-import { messageOf, PeerError } from './errors.js'
-import { deferred, Emitter, noop } from './events.js'
+import { PeerError, type PeerErrorCode } from './errors.js'
+import { deferred, Emitter } from './events.js'
 
 /** What a file can come from. */
 export type TransferSource = Blob | ReadableStream<Uint8Array | ArrayBuffer | string>
@@ -15,10 +15,32 @@ export interface SendFileOptions {
   type?: string
   /** Bytes; for a stream whose length is known. @default the size of the Blob */
   size?: number
+  /**
+   * Names this very file, today and after a reload, so that the other side can go on where it stopped; of its UTF-8 128
+   * bytes travel. @default of a File: when it was modified, its size, its name; else none
+   */
+  key?: string
   /** Cancels the transfer. */
   signal?: AbortSignal
   /** As the event 'progress'. */
   onProgress?: (progress: number, transfer: Transfer) => void
+}
+
+export interface AcceptOptions {
+  /**
+   * The beginning of the file, which the application has already, in the sink or else here: only what follows is sent.
+   * It is hashed, so that the check at the end covers the whole file.
+   */
+  have?: Blob
+  /**
+   * Keeps what comes on disk (in the origin private file system), so that memory stays flat, and goes on from there when
+   * the same file (key, size) is offered by the same peer again after a reload or a lost connection. `done` resolves with
+   * a File on that disk; `forget()` deletes it, and so does the next page that keeps a file when this one is gone. What is
+   * not complete waits for 24 hours; to cancel or reject it deletes it. A string takes the place of the peer's id, for
+   * peers that come back with another one. Where the browser has no such place the file comes into memory.
+   * @default false
+   */
+  keep?: boolean | string
 }
 
 export interface TransferEvents {
@@ -27,8 +49,33 @@ export interface TransferEvents {
   state: (state: TransferState, reason: string) => void
 }
 
+/** The moving parts, loaded together with the core: js/files/. @internal */
+export interface Files {
+  keyOf(source: TransferSource): string
+  send(transfer: Transfer, source: TransferSource): Carrier
+  receive(transfer: Transfer, sink?: TransferSink | AcceptOptions, options?: AcceptOptions): Carrier
+  /** Deletes what is kept of a file that is not wanted. */
+  discard(transfer: Transfer): void
+}
+
+/** What carries the bytes of one transfer. @internal */
+export interface Carrier {
+  /** Sender: the core wants these bytes of the source. */
+  read?(offset: number, length: number): void
+  /** Receiver: bytes came, a view to be read now. */
+  take?(bytes: Uint8Array<ArrayBuffer>): void
+  /** Receiver: all came; the digest is the sender's, or empty. */
+  ended?(digest: string): void
+  /** It is over, without an error when it is done. Answers what `done` resolves with. */
+  over(error?: PeerError): Blob | void
+  forget?(): void
+}
+
 /** What a transfer needs of its connection. @internal */
 export interface TransferPort {
+  readonly peer: string
+  /** Undefined before the connection could be open. */
+  readonly files: Files | undefined
   feed(input: CoreInput): void
   supply(transfer: number, bytes: Uint8Array): void
 }
@@ -37,10 +84,6 @@ type TransferEvent = CoreEvent & { type: 'transfer-state' | 'transfer-progress' 
 
 /** Between two 'progress' events, ms. */
 const progressInterval = 50
-/** Received bytes are reported to the sender after so many, or after `progressInterval`. */
-const consumedBatch = 65_536
-/** Received pieces become one Blob part when they are so many bytes: the browser may keep Blobs on disk. */
-const partSize = 1_048_576
 
 /** One file on its way, in either direction. */
 export class Transfer extends Emitter<TransferEvents> {
@@ -52,12 +95,20 @@ export class Transfer extends Emitter<TransferEvents> {
   readonly type: string
   /** Bytes; undefined when the source does not know. */
   readonly size: number | undefined
+  /** Names this file across reloads: see `sendFile()`. Empty when it has no such name. */
+  readonly key: string
   /**
-   * Settles at the end. Sender: everything is in the hands of the receiving application. Receiver: the file, or
-   * nothing when it went to a sink. Rejects with a PeerError `'rejected'`, `'cancelled'`, `'aborted'` or
-   * `'connection-lost'`; nobody has to look.
+   * Settles at the end. Sender: everything is in the hands of the receiving application, and checked. Receiver: the
+   * file, or nothing when it went to a sink. Rejects with a PeerError: `'rejected'`, `'cancelled'`, `'aborted'`,
+   * `'corrupted'`, `'quota-exceeded'`, `'invalid-argument'` (source or sink failed), or `'connection-lost'` and
+   * `'connection-closed'`, after which the file can be sent again and go on; nobody has to look.
    */
   readonly done: Promise<Blob | void>
+  /**
+   * SHA-256 of the whole file, over its pieces (docs/protocol.md), in hexadecimal; undefined until it is known. When the
+   * transfer is done and this is there, it was compared.
+   */
+  digest: string | undefined
 
   #port: TransferPort
   #connection: number
@@ -68,24 +119,13 @@ export class Transfer extends Emitter<TransferEvents> {
   #rateBytes = 0
   #reported = 0
   #done = deferred<Blob | void>()
-  #cause: PeerError | null = null
-  // sender
-  #reader: Reader | null = null
-  #ended = false
-  #turn: Promise<unknown> = Promise.resolve()
-  // receiver
+  #cause: PeerError | undefined
+  #carrier: Carrier | undefined
   #answered = false
-  #sink: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>> | null = null
-  #parts: Blob[] = []
-  #pieces: Uint8Array<ArrayBuffer>[] = []
-  #piecesLength = 0
-  #written: Promise<unknown> = Promise.resolve()
-  #consumed = 0
-  #consumedAt = 0
 
   /** @internal Made by `sendFile()` and by the event 'transfer'. */
   constructor(
-    port: TransferPort, connection: number, id: number, offer: { name: string, mime: string, size?: number },
+    port: TransferPort, connection: number, id: number, offer: { name: string, mime: string, key: string, size?: number },
     source?: TransferSource,
   ) {
     super()
@@ -95,9 +135,10 @@ export class Transfer extends Emitter<TransferEvents> {
     this.name = offer.name
     this.type = offer.mime
     this.size = offer.size
+    this.key = offer.key
     this.direction = source ? 'send' : 'receive'
     this.done = this.#done.promise
-    if (source) this.#reader = source instanceof Blob ? new BlobReader(source) : new StreamReader(source)
+    if (source) this.#carrier = port.files?.send(this, source)
   }
 
   /** 'offered' → 'active' ⇄ 'paused' → 'done', 'rejected', 'cancelled' or 'failed'. Event 'state'. */
@@ -124,67 +165,83 @@ export class Transfer extends Emitter<TransferEvents> {
   /** Seconds left at this rate; undefined while nobody can know. */
   get eta(): number | undefined {
     const { rate, size } = this
-    if (this.#over) return 0
+    if (this._over) return 0
     return rate && size !== undefined ? Math.max(size - this.#bytes, 0) / rate : undefined
   }
 
-  get #over(): boolean {
+  /** @internal */
+  get _over(): boolean {
     return this.#state === 'done' || this.#state === 'rejected' || this.#state === 'cancelled' || this.#state === 'failed'
   }
 
+  /** @internal */
+  get _port(): TransferPort {
+    return this.#port
+  }
+
   /**
-   * Takes an offered file: into memory (or wherever the browser keeps Blobs), or into `sink`, which is written no
-   * faster than it takes, and closed at the end, or aborted. A no-op unless it is offered to us. Answers `done`.
+   * Takes an offered file: into memory (or wherever the browser keeps Blobs), onto a disk of the page's own (`keep`), or
+   * into `sink`, which is written no faster than it takes, and closed at the end, or aborted. A no-op unless it is
+   * offered to us. Answers `done`.
    */
-  accept(sink?: TransferSink): Promise<Blob | void> {
-    if (this.direction === 'receive' && this.#state === 'offered' && !this.#answered) {
-      this.#answered = true
-      try {
-        this.#sink = sink?.getWriter() ?? null
-      }
-      catch (cause) {
-        this.#cause = new PeerError('invalid-argument', `The sink for ${this.name} cannot be written (${messageOf(cause)}). Give a WritableStream that is not locked.`, { cause })
-        this.#feed('transfer-reject', 'no place to write it')
-        return this.done
-      }
-      this.#feed('transfer-accept')
-    }
+  accept(options?: AcceptOptions): Promise<Blob | void>
+  accept(sink?: TransferSink, options?: Pick<AcceptOptions, 'have'>): Promise<Blob | void>
+  accept(sink?: TransferSink | AcceptOptions, options?: AcceptOptions): Promise<Blob | void> {
+    if (this.#answer()) this.#carrier = this.#port.files!.receive(this, sink, options)
     return this.done
   }
 
-  /** Declines an offered file. A no-op unless it is offered to us. */
+  /** Declines an offered file, and deletes what was kept of it. A no-op unless it is offered to us. */
   reject(reason = ''): void {
-    if (this.direction === 'receive' && this.#state === 'offered' && !this.#answered) {
-      this.#answered = true
-      this.#feed('transfer-reject', reason)
-    }
+    if (!this.#answer()) return
+    this.#port.files!.discard(this)
+    this._feed('transfer-reject', { reason })
+  }
+
+  /** Once, and only for what is offered to us. */
+  #answer(): boolean {
+    return this.direction === 'receive' && this.#state === 'offered' && !this.#answered && (this.#answered = true)
   }
 
   /** Stops the bytes; either side may. A no-op unless active. */
   pause(): void {
-    if (this.#state === 'active') this.#feed('transfer-pause')
+    if (this.#state === 'active') this._feed('transfer-pause')
   }
 
   /** Goes on; the side that paused has to. A no-op unless paused. */
   resume(): void {
-    if (this.#state === 'paused') this.#feed('transfer-resume')
+    if (this.#state === 'paused') this._feed('transfer-resume')
   }
 
   /** Ends it, from either side, before it is done. Afterwards a no-op. */
   cancel(reason = ''): void {
-    if (!this.#over) this.#feed('transfer-cancel', reason)
+    if (!this._over) this._feed('transfer-cancel', { reason })
   }
+
+  /** Deletes what `keep` keeps: the File of `done` cannot be read any more. Cancels it when it is not over. */
+  forget(): void {
+    this.cancel()
+    this.#carrier?.forget?.()
+  }
+
+  // ---- for the connection and the carrier
 
   /** @internal Cancels, and `done` rejects with this error. */
   _fail(error: PeerError): void {
-    if (this.#over) return
+    if (this._over) return
     this.#cause ??= error
     this.cancel(error.message)
   }
 
+  /** @internal It cannot be accepted, and `done` rejects with this error. What was kept of it stays. */
+  _refuse(reason: string, error?: PeerError): void {
+    this.#cause ??= error
+    this._feed('transfer-reject', { reason })
+  }
+
   /** @internal It will never begin, or the connection is gone. */
   _end(error: PeerError): void {
-    if (this.#over) return
+    if (this._over) return
     this.#cause ??= error
     this.#setState('failed', error.message)
   }
@@ -192,95 +249,38 @@ export class Transfer extends Emitter<TransferEvents> {
   /** @internal */
   _event(event: TransferEvent): void {
     switch (event.type) {
-      case 'transfer-state': return this.#setState(event.state, event.reason)
-      case 'transfer-progress': return this.#setBytes(event.bytes)
-      case 'transfer-ended': void this.#finish()
+      case 'transfer-state': return this.#setState(event.state, event.reason, event.error)
+      case 'transfer-progress': return this._moved(event.bytes)
+      case 'transfer-ended': this.#carrier?.ended?.(event.digest)
     }
   }
 
-  /** @internal The core wants bytes of the source. */
+  /** @internal */
   _read(offset: number, length: number): void {
-    const reader = this.#reader
-    if (!reader || this.#ended) return
-    // One after the other: the core may ask for the next piece before this one is here.
-    this.#turn = this.#turn.then(async () => {
-      if (this.#ended || this.#over) return
-      const end = await reader.read(offset, length, (bytes) => {
-        if (!this.#over) this.#port.supply(this.id, bytes)
-      })
-      if (!end || this.#over) return
-      this.#ended = true
-      this.#feed('transfer-end')
-    }).catch((cause: unknown) => this._fail(new PeerError('invalid-argument', `${this.name} could not be read (${messageOf(cause)}). Was the file changed or moved after it was chosen?`, { cause })))
+    this.#carrier?.read?.(offset, length)
   }
 
-  /** @internal Bytes came; a view to be read now. */
+  /** @internal */
   _data(bytes: Uint8Array<ArrayBuffer>): void {
-    if (this.#over) return
-    // A copy: the frame around the view may be larger, and a sink may keep or transfer what it is given.
-    const piece = bytes.slice()
-    if (this.#sink) {
-      // Told as consumed when it is written: this is what holds the sender back.
-      this.#written = this.#sink.write(piece)
-      this.#written.then(() => this.#consume(piece.length), (cause: unknown) => this.#sinkFailed(cause))
-      return
-    }
-    this.#pieces.push(piece)
-    this.#piecesLength += piece.length
-    if (this.#piecesLength >= partSize) this.#pack()
-    this.#consume(piece.length)
+    if (!this._over) this.#carrier?.take?.(bytes)
   }
 
-  #pack(): void {
-    this.#parts.push(new Blob(this.#pieces))
-    this.#pieces = []
-    this.#piecesLength = 0
+  /** @internal */
+  _supply(bytes: Uint8Array): void {
+    this.#port.supply(this.id, bytes)
   }
 
-  #sinkFailed(cause: unknown): void {
-    this._fail(new PeerError('invalid-argument', `${this.name} could not be written (${messageOf(cause)}). Is the disk full, or the stream closed?`, { cause }))
+  /** @internal */
+  _feed(type: CoreInput['type'] & `transfer-${string}`, more?: { reason: string } | { digest: string } | { length: number } | { from: number }): void {
+    this.#port.feed({ type, connection: this.#connection, transfer: this.id, ...more } as CoreInput)
   }
 
-  #consume(length: number): void {
-    if (this.#over) return
-    this.#consumed += length
-    this.#setBytes(this.#bytes + length)
-    const now = performance.now()
-    if (this.#consumed >= consumedBatch || now - this.#consumedAt >= progressInterval) this.#flushConsumed(now)
-  }
-
-  #flushConsumed(now: number): void {
-    const length = this.#consumed
-    if (!length) return
-    this.#consumed = 0
-    this.#consumedAt = now
-    this.#port.feed({ type: 'transfer-consumed', connection: this.#connection, transfer: this.id, length })
-  }
-
-  async #finish(): Promise<void> {
-    try {
-      await this.#written
-      if (this.#over) return
-      this.#flushConsumed(performance.now())
-      await this.#sink?.close()
-    }
-    catch (cause) {
-      return this.#sinkFailed(cause)
-    }
-    if (!this.#over) this.#feed('transfer-complete')
-  }
-
-  #feed(type: 'transfer-accept' | 'transfer-pause' | 'transfer-resume' | 'transfer-end' | 'transfer-complete'): void
-  #feed(type: 'transfer-reject' | 'transfer-cancel', reason: string): void
-  #feed(type: string, reason?: string): void {
-    this.#port.feed({ type, connection: this.#connection, transfer: this.id, ...(reason !== undefined && { reason }) } as CoreInput)
-  }
-
-  #setBytes(bytes: number): void {
+  /** @internal So many bytes are in the hands of the receiving application. */
+  _moved(bytes: number): void {
     this.#bytes = bytes
     const now = performance.now()
     const seconds = (now - this.#rateFrom) / 1000
-    if (seconds >= 0.25) {
+    if (seconds >= 0.25 && this.#state === 'active') {
       const rate = (bytes - this.#rateBytes) / seconds
       // Half of what is shown is forgotten every two measurements or so: calm, yet it follows.
       this.#rate = this.#rate ? this.#rate * 0.7 + rate * 0.3 : rate
@@ -295,8 +295,8 @@ export class Transfer extends Emitter<TransferEvents> {
     this.emit('progress', this.progress, this)
   }
 
-  #setState(state: TransferState, reason: string): void {
-    if (this.#over || state === this.#state) return
+  #setState(state: TransferState, reason: string, code: PeerErrorCode = 'connection-lost'): void {
+    if (this._over || state === this.#state) return
     this.#state = state
     if (state === 'active') {
       // A pause must not count as slowness.
@@ -305,73 +305,15 @@ export class Transfer extends Emitter<TransferEvents> {
     }
     if (state === 'done') {
       if (this.size !== undefined) this.#bytes = this.size
-      this.#reader?.cancel()
-      if (this.#pieces.length) this.#pack()
-      this.#done.resolve(this.direction === 'receive' && !this.#sink
-        ? new File(this.#parts, this.name, { type: this.type })
-        : undefined)
+      this.#done.resolve(this.#carrier?.over())
       this.#report(performance.now())
     }
-    else if (this.#over) {
-      const type = state === 'failed' ? 'connection-lost' : state as 'rejected' | 'cancelled'
-      const error = this.#cause ?? new PeerError(type, `${this.name} was ${state === 'failed' ? 'not transferred completely' : state}${reason && `: ${reason}`}.`)
-      this.#reader?.cancel()
-      this.#sink?.abort(error).catch(noop)
+    else if (this._over) {
+      const error = this.#cause ?? new PeerError(code, `${this.name} was ${state === 'failed' ? 'not transferred completely' : state}${reason && `: ${reason}`}.${code === 'corrupted' ? ' Send it again.' : ''}`)
+      if (this.#carrier) this.#carrier.over(error)
+      else if (code === 'cancelled') this.#port.files?.discard(this)
       this.#done.reject(error)
     }
-    if (this.#over) {
-      this.#pieces = []
-      this.#parts = []
-      this.#reader = null
-    }
     this.emit('state', state, reason)
-  }
-}
-
-interface Reader {
-  /** Gives `take` the bytes from `offset` on, at most `length`; answers whether they were the last. Length 0 asks just that. */
-  read(offset: number, length: number, take: (bytes: Uint8Array) => void): Promise<boolean>
-  cancel(): void
-}
-
-class BlobReader implements Reader {
-  constructor(readonly blob: Blob) {}
-
-  async read(offset: number, length: number, take: (bytes: Uint8Array) => void): Promise<boolean> {
-    const bytes = new Uint8Array(await this.blob.slice(offset, offset + length).arrayBuffer())
-    if (bytes.length) take(bytes)
-    return offset + bytes.length >= this.blob.size
-  }
-
-  cancel(): void {}
-}
-
-class StreamReader implements Reader {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array | ArrayBuffer | string>
-  #rest: Uint8Array = new Uint8Array(0)
-
-  constructor(stream: ReadableStream<Uint8Array | ArrayBuffer | string>) {
-    this.#reader = stream.getReader()
-  }
-
-  // Every chunk leaves as it comes: a stream may be live, and whole pieces long in coming.
-  async read(_offset: number, length: number, take: (bytes: Uint8Array) => void): Promise<boolean> {
-    for (let left = length; ;) {
-      while (!this.#rest.length) {
-        const { done, value } = await this.#reader.read()
-        if (done) return true
-        this.#rest = typeof value === 'string' ? new TextEncoder().encode(value) : value instanceof Uint8Array ? value : new Uint8Array(value)
-      }
-      // More than the size that was declared: the core has to learn it, and fails the transfer.
-      const piece = this.#rest.subarray(0, left || 1)
-      this.#rest = this.#rest.subarray(piece.length)
-      take(piece)
-      left -= piece.length
-      if (left <= 0) return false
-    }
-  }
-
-  cancel(): void {
-    this.#reader.cancel().catch(noop)
   }
 }

@@ -603,17 +603,21 @@ struct Endpoint::State final : Connection::Host {
   void transfer(Input& in, Framing* framing) {
     if (in.type == InputType::TransferOffer) {
       const std::optional<std::uint64_t> size = in.hasLength ? std::optional(in.length) : std::nullopt;
-      if (framing != nullptr && framing->offer(in.transfer, std::move(in.text), std::move(in.label), size)) return;
+      if (framing != nullptr &&
+          framing->offer(in.transfer, std::move(in.text), std::move(in.label), size, std::move(in.connectionId))) {
+        return;
+      }
       Output& out = outbox.add(OutputType::TransferState, in.connection);
       out.transfer = in.transfer;
       out.state = static_cast<std::uint8_t>(TransferState::Failed);
+      out.error = ErrorCode::ConnectionLost;
       out.text = "the connection is not open";
       return;
     }
     if (framing == nullptr) return;
     switch (in.type) {
       case InputType::TransferAccept:
-        framing->accept(in.transfer);
+        framing->accept(in.transfer, in.length);
         return;
       case InputType::TransferReject:
         framing->reject(in.transfer, in.text);
@@ -628,13 +632,13 @@ struct Endpoint::State final : Connection::Host {
         framing->cancel(in.transfer, in.text);
         return;
       case InputType::TransferEnd:
-        framing->transferEnd(in.transfer);
+        framing->transferEnd(in.transfer, in.text);
         return;
       case InputType::TransferConsumed:
         framing->transferConsumed(in.transfer, in.length);
         return;
       case InputType::TransferComplete:
-        framing->transferComplete(in.transfer);
+        framing->transferComplete(in.transfer, in.text);
         return;
       default:
         return;

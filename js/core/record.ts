@@ -26,7 +26,7 @@ const errors: CoreErrorCode[] = [
   'server-error', 'socket-error', 'socket-closed', 'unavailable-id', 'webrtc', 'negotiation-failed', 'connection-closed',
   'not-open-yet', 'message-too-big', 'core-unavailable', 'bad-signal', 'signal-too-large', 'signal-expired',
   'protocol-violation', 'incompatible-peer', 'timeout', 'connection-lost', 'invalid-argument', 'invalid-state', 'rejected',
-  'cancelled',
+  'cancelled', 'corrupted',
 ]
 export const words: Record<string, readonly unknown[]> = {
   'kind': ['data', 'media'],
@@ -59,14 +59,14 @@ export const inputs: readonly CoreInput['type'][] = [
 /** Members with a name of their own for a place. */
 const given: Record<string, string> = {
   id: 'text', peer: 'text', sdp: 'text', name: 'text', reason: 'text', token: 'label', message: 'label', mime: 'label',
-  size: 'length', count: 'length', maxMessageSize: 'length', change: 'state',
+  size: 'length', count: 'length', from: 'length', maxMessageSize: 'length', change: 'state', key: 'connectionId', digest: 'text',
 }
 
 // ---- outputs
 
 const told: Record<string, string> = {
   id: 'text', peer: 'text', sdp: 'text', name: 'text', reason: 'text', message: 'text', token: 'label', mime: 'label',
-  bytes: 'size', lowThreshold: 'length', ordered: 'reliable', stripe: 'marker',
+  key: 'connectionId', digest: 'text', bytes: 'size', lowThreshold: 'length', ordered: 'reliable', stripe: 'marker',
 }
 
 interface Shape {
@@ -107,10 +107,10 @@ export const outputs: readonly Shape[] = [
   'connection-closed connection reason',
   'room connection',
   'delivered connection marker',
-  'transfer-offered connection transfer name mime size',
-  'transfer-state connection transfer state reason',
+  'transfer-offered connection transfer name mime key size',
+  'transfer-state connection transfer state reason error',
   'transfer-progress connection transfer bytes',
-  'transfer-ended connection transfer',
+  'transfer-ended connection transfer digest',
   'warning error message',
 ].map((line) => {
   const [type = '', ...members] = line.split(' ')

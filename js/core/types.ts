@@ -19,7 +19,7 @@ export type CoreErrorCode =
   | 'negotiation-failed' | 'connection-closed' | 'not-open-yet' | 'message-too-big'
   | 'core-unavailable' | 'bad-signal' | 'signal-too-large' | 'signal-expired' | 'protocol-violation'
   | 'incompatible-peer' | 'timeout' | 'connection-lost' | 'invalid-argument' | 'invalid-state'
-  | 'rejected' | 'cancelled'
+  | 'rejected' | 'cancelled' | 'corrupted'
 
 /** What the driver tells the core. */
 export type CoreInput =
@@ -67,15 +67,17 @@ export type CoreInput =
   | { type: 'channel-opened', channel: number, maxMessageSize: number }
   | { type: 'channel-closed', channel: number }
   // ---- transfers
-  | { type: 'transfer-offer', connection: number, transfer: number, name: string, mime: string, size?: number }
-  | { type: 'transfer-accept', connection: number, transfer: number }
+  | { type: 'transfer-offer', connection: number, transfer: number, name: string, mime: string, key: string, size?: number }
+  /** `from`: so many bytes are here already. */
+  | { type: 'transfer-accept', connection: number, transfer: number, from: number }
   | { type: 'transfer-reject', connection: number, transfer: number, reason: string }
   | { type: 'transfer-pause', connection: number, transfer: number }
   | { type: 'transfer-resume', connection: number, transfer: number }
   | { type: 'transfer-cancel', connection: number, transfer: number, reason: string }
-  | { type: 'transfer-end', connection: number, transfer: number }
+  /** `digest` is the SHA-256 of the file, in hexadecimal; empty when it is not known. */
+  | { type: 'transfer-end', connection: number, transfer: number, digest: string }
   | { type: 'transfer-consumed', connection: number, transfer: number, length: number }
-  | { type: 'transfer-complete', connection: number, transfer: number }
+  | { type: 'transfer-complete', connection: number, transfer: number, digest: string }
   // ---- environment
   /** online/offline events, a page that becomes visible or is resumed, navigator.connection changes. */
   | { type: 'network', change: 'online' | 'offline' | 'changed' | 'resumed' }
@@ -138,12 +140,13 @@ export type CoreEvent =
   | { type: 'room', connection: number }
   /** Everything before core.mark() returned `marker` is in the other application's hands. */
   | { type: 'delivered', connection: number, marker: number }
-  | { type: 'transfer-offered', connection: number, transfer: number, name: string, mime: string, size?: number }
-  | { type: 'transfer-state', connection: number, transfer: number, state: TransferState, reason: string }
+  | { type: 'transfer-offered', connection: number, transfer: number, name: string, mime: string, key: string, size?: number }
+  /** `error` says why, when it is over and not done. */
+  | { type: 'transfer-state', connection: number, transfer: number, state: TransferState, reason: string, error: CoreErrorCode }
   /** Sender: this many bytes are in the receiver's hands. */
   | { type: 'transfer-progress', connection: number, transfer: number, bytes: number }
-  /** Receiver: the last byte was delivered; close the sink, then transfer-complete. */
-  | { type: 'transfer-ended', connection: number, transfer: number }
+  /** Receiver: the last byte was delivered; close the sink, then transfer-complete. `digest` is the sender's, or empty. */
+  | { type: 'transfer-ended', connection: number, transfer: number, digest: string }
   /** Something remote was wrong and was dropped; nothing else changes. */
   | { type: 'warning', error: CoreErrorCode, message: string }
 

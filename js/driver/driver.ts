@@ -11,6 +11,7 @@ import { surface } from '../events.js'
 import { early } from '../signaling/early.js'
 import type { SignalingChannel, SignalingTransport } from '../signaling/transport.js'
 import type { Path } from '../stats.js'
+import type { Files } from '../transfer.js'
 import { randomToken } from '../util.js'
 import { Assembly } from './assembly.js'
 
@@ -28,6 +29,8 @@ export interface Runtime {
   create(config: CoreConfig, now: number): Core
   /** Comes by itself: nothing but values has to wait for it. */
   values: Promise<ValueCodec>
+  /** What carries files: see ../files/. */
+  files: Files
   /** See environment.ts. */
   watch(feed: (input: CoreInput & { type: 'network' | 'page-hide' }) => void, signal: AbortSignal): void
   /** See ../stats.ts. */
@@ -175,6 +178,11 @@ export class Driver {
     this.#first = null
     this.#values = await runtime.values
     for (const what of this.#unread.splice(0)) what()
+  }
+
+  /** Undefined before the runtime is there, and so before any connection is open. */
+  get files(): Files | undefined {
+    return this.#runtime?.files
   }
 
   // ---- the control border

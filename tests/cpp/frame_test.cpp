@@ -61,19 +61,24 @@ json transferMeaning(const Segment& segment, std::span<const std::byte> bytes) {
       meaning["size"] = n == 0 ? json() : json(n - 1);
       meaning["name"] = takeText();
       meaning["mime"] = takeText();
+      if (reader.remaining() > 0) meaning["key"] = takeText();
       return meaning;
     case TransferOp::End:
       EXPECT_TRUE(reader.varint(n));
       meaning["op"] = "end";
       meaning["total"] = n;
+      if (reader.remaining() > 0) {
+        const std::string digest = takeText();
+        meaning["digest"] = toHex(std::as_bytes(std::span(digest)));
+      }
       return meaning;
     case TransferOp::Stop:
     case TransferOp::ReceiverStop: {
       meaning["op"] = static_cast<TransferOp>(op) == TransferOp::Stop ? "stop" : "receiver-stop";
-      constexpr const char* kCodes[] = {"cancelled", "failed", "rejected"};
+      constexpr const char* kCodes[] = {"cancelled", "failed", "rejected", "closed"};
       std::uint8_t code = 0;
-      EXPECT_TRUE(reader.byte(code) && code < 3);
-      meaning["code"] = kCodes[code % 3];
+      EXPECT_TRUE(reader.byte(code) && code < 4);
+      meaning["code"] = kCodes[code % 4];
       meaning["reason"] = takeText();
       return meaning;
     }
@@ -81,6 +86,10 @@ json transferMeaning(const Segment& segment, std::span<const std::byte> bytes) {
       EXPECT_TRUE(reader.varint(n));
       meaning["op"] = "accept";
       meaning["limit"] = n;
+      if (reader.remaining() > 0) {
+        EXPECT_TRUE(reader.varint(m));
+        meaning["from"] = m;
+      }
       return meaning;
     case TransferOp::Window:
       EXPECT_TRUE(reader.varint(n) && reader.varint(m));
@@ -215,7 +224,7 @@ TEST(Frame, WhatIsWrittenIsWhatTheVectorsSay) {
   pair.pumpA();
   EXPECT_EQ(toHex(pair.toB[0]),
             "0901008f"
-            "150101e90705612e7478740a746578742f706c61696e");
+            "160101e90705612e7478740a746578742f706c61696e00");
 }
 
 // -- bytes ---------------------------------------------------------------------------------------------

@@ -57,12 +57,16 @@ class End {
     Bytes bytes;
     std::uint64_t putSoFar = 0;
     bool ended = false;
+    std::string digest = {};
   };
   struct Sink {
     std::string name;
     std::string mime;
     std::optional<std::uint64_t> size;
     Bytes bytes;
+    std::string key = {};
+    std::string digest = {};  ///< what the sender told
+    std::string own = {};     ///< what transferComplete() is given
     std::uint64_t consumed = 0;
     bool ended = false;
     bool completed = false;
@@ -78,6 +82,7 @@ class End {
   std::map<TransferHandle, Sink> sinks;
   std::map<TransferHandle, std::vector<TransferState>> states;
   std::map<TransferHandle, std::string> reasons;
+  std::map<TransferHandle, ErrorCode> errors;
   std::map<TransferHandle, std::uint64_t> progress;
   std::vector<std::string> order;  ///< "lane:first bytes" of every message in the order of their ends
   bool acceptAll = true;
@@ -180,7 +185,7 @@ class End {
   void on(const FramingEvent& event) {
     switch (event.kind) {
       case Kind::TransferOffered:
-        sinks[event.transfer] = {event.name, event.mime, event.size, {}};
+        sinks[event.transfer] = {event.name, event.mime, event.size, {}, event.key};
         if (acceptAll) {
           EXPECT_TRUE(framing.accept(event.transfer) || framing.closing());
         }
@@ -191,6 +196,7 @@ class End {
       case Kind::TransferState:
         states[event.transfer].push_back(event.state);
         reasons[event.transfer] = event.text;
+        errors[event.transfer] = event.error;
         break;
       case Kind::TransferProgress:
         EXPECT_GT(*event.size, progress[event.transfer]);
@@ -198,6 +204,7 @@ class End {
         break;
       case Kind::TransferEnded:
         sinks[event.transfer].ended = true;
+        sinks[event.transfer].digest = event.text;
         break;
       default:
         break;
@@ -209,7 +216,7 @@ class End {
       if (sink.consumed < sink.bytes.size() && framing.transferConsumed(handle, sink.bytes.size() - sink.consumed)) {
         sink.consumed = sink.bytes.size();
       }
-      if (sink.ended && completeAll && !sink.completed) sink.completed = framing.transferComplete(handle);
+      if (sink.ended && completeAll && !sink.completed) sink.completed = framing.transferComplete(handle, sink.own);
     }
   }
 
@@ -228,7 +235,7 @@ class End {
       putPiece(handle, Bytes(begin + static_cast<std::ptrdiff_t>(from), begin + static_cast<std::ptrdiff_t>(to)));
       source.putSoFar = to;
     }
-    if (to - from < length || length == 0) source.ended = framing.transferEnd(handle) || source.ended;
+    if (to - from < length || length == 0) source.ended = framing.transferEnd(handle, source.digest) || source.ended;
   }
 
   [[nodiscard]] std::size_t count(Kind kind) const {

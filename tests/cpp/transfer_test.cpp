@@ -461,6 +461,152 @@ TEST_F(TransferTest, ATransferSurvivesLostChannels) {
   EXPECT_GT(pair.a.framing.stats().framesReplayed, 0u);
 }
 
+// -- the check at the end ------------------------------------------------------------------------------
+
+const std::string kDigest = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+const std::string kOther = "10112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+TEST_F(TransferTest, EqualDigestsMakeItDone) {
+  pair.b.completeAll = false;
+  ASSERT_TRUE(pair.a.offer(kOut, patternOf(1, 1'000), 1'000));
+  pair.a.sources[kOut].digest = kDigest;
+  pair.settle();
+  EXPECT_EQ(pair.b.sinks[kIn].digest, kDigest);
+  EXPECT_TRUE(pair.b.framing.transferComplete(kIn, kDigest));
+  pair.settle();
+  EXPECT_EQ(pair.a.state(kOut), TransferState::Done);
+  EXPECT_EQ(pair.b.state(kIn), TransferState::Done);
+}
+
+TEST_F(TransferTest, DigestsThatDifferFailItOnBothSides) {
+  pair.b.completeAll = false;
+  ASSERT_TRUE(pair.a.offer(kOut, patternOf(1, 1'000), 1'000));
+  pair.a.sources[kOut].digest = kDigest;
+  pair.settle();
+  EXPECT_TRUE(pair.b.framing.transferComplete(kIn, kOther));
+  pair.settle();
+  for (const auto& [end, handle] : {std::pair{&pair.a, kOut}, std::pair{&pair.b, kIn}}) {
+    EXPECT_EQ(end->state(handle), TransferState::Failed);
+    EXPECT_EQ(end->errors[handle], ErrorCode::Corrupted);
+    EXPECT_EQ(end->reasons[handle], "the bytes that came are not those that were sent");
+  }
+}
+
+TEST_F(TransferTest, WhereOneSideKnowsNoDigestNothingIsCompared) {
+  for (const auto& [sent, own] : {std::pair{"", kOther}, std::pair{kDigest.c_str(), std::string()},
+                                  std::pair{"no digest", kOther}, std::pair{kDigest.c_str(), kDigest.substr(1)}}) {
+    Pair each;
+    each.attach();
+    each.b.completeAll = false;
+    ASSERT_TRUE(each.a.offer(kOut, patternOf(1, 10), 10));
+    each.a.sources[kOut].digest = sent;
+    each.settle();
+    EXPECT_TRUE(each.b.framing.transferComplete(kIn, own));
+    each.settle();
+    EXPECT_EQ(each.a.state(kOut), TransferState::Done);
+  }
+}
+
+// -- going on ------------------------------------------------------------------------------------------
+
+TEST_F(TransferTest, AKeyTravelsAndIsCutBetweenCharacters) {
+  std::string key;
+  while (key.size() < 200) key += "\u20ac";
+  ASSERT_TRUE(pair.a.framing.offer(kOut, "f", "", 1, key));
+  pair.settle();
+  EXPECT_EQ(pair.b.sinks[kIn].key, key.substr(0, 126));
+}
+
+TEST_F(TransferTest, TheLongestOfferFitsTheSmallestFrame) {
+  Pair narrow;
+  narrow.attach(1'200);
+  narrow.settle();
+  ASSERT_TRUE(narrow.a.framing.offer(0xfffffffd, std::string(800, 'n'), std::string(300, 'm'), kMaxVarint - 1,
+                                     std::string(200, 'k')));
+  narrow.settle();
+  EXPECT_EQ(narrow.b.sinks[0xfffffffe].key.size(), 128u);
+  EXPECT_EQ(narrow.b.violation(), "");
+}
+
+TEST_F(TransferTest, ASenderBeginsBehindWhatTheReceiverHas) {
+  pair.b.acceptAll = false;
+  const Bytes file = patternOf(1, 3'000'000);
+  ASSERT_TRUE(pair.a.offer(kOut, file, file.size()));
+  pair.a.sources[kOut].digest = kDigest;
+  pair.settle();
+  EXPECT_FALSE(pair.b.framing.accept(kIn, file.size() + 1));
+  ASSERT_TRUE(pair.b.framing.accept(kIn, 2'000'001));
+  pair.settle();
+  EXPECT_EQ(pair.a.find(Kind::TransferRead)->offset, 2'000'001u);
+  EXPECT_TRUE(pair.b.sinks[kIn].bytes == Bytes(file.begin() + 2'000'001, file.end()));
+  EXPECT_EQ(pair.a.find(Kind::TransferProgress)->size, 2'000'001u);
+  EXPECT_EQ(pair.a.progress[kOut], file.size());
+  EXPECT_EQ(pair.a.state(kOut), TransferState::Done);
+}
+
+TEST_F(TransferTest, AReceiverThatHasItAllIsSentNothingAndChecksIt) {
+  pair.b.acceptAll = false;
+  ASSERT_TRUE(pair.a.offer(kOut, patternOf(1, 1'000), 1'000));
+  pair.a.sources[kOut].digest = kDigest;
+  pair.settle();
+  ASSERT_TRUE(pair.b.framing.accept(kIn, 1'000));
+  pair.settle();
+  EXPECT_TRUE(pair.b.sinks[kIn].bytes.empty());
+  EXPECT_EQ(pair.b.sinks[kIn].digest, kDigest);
+  EXPECT_EQ(pair.a.state(kOut), TransferState::Done);
+}
+
+TEST_F(TransferTest, AStreamOfUnknownLengthGoesOnToo) {
+  pair.b.acceptAll = false;
+  const Bytes stream = patternOf(2, 400'000);
+  ASSERT_TRUE(pair.a.offer(kOut, stream, std::nullopt));
+  pair.settle();
+  ASSERT_TRUE(pair.b.framing.accept(kIn, 300'000));
+  pair.settle();
+  EXPECT_TRUE(pair.b.sinks[kIn].bytes == Bytes(stream.begin() + 300'000, stream.end()));
+  EXPECT_EQ(pair.a.state(kOut), TransferState::Done);
+}
+
+TEST_F(TransferTest, WhatClosingEndsMayGoOnOverAnotherConnectionAndSaysSo) {
+  begin(10, 10);
+  pair.a.framing.close("bye", pair.now);
+  pair.settle();
+  EXPECT_EQ(pair.a.errors[kOut], ErrorCode::ConnectionClosed);
+  EXPECT_EQ(pair.b.errors[kIn], ErrorCode::ConnectionClosed);
+}
+
+TEST_F(TransferTest, OffsetsBeyondFourGigabytesAreNotCut) {
+  constexpr std::uint64_t kSize = 10'000'000'000;
+  constexpr std::uint64_t kFrom = kSize - 1'000'000;
+  pair.a.supplyAll = false;
+  pair.b.acceptAll = false;
+  ASSERT_TRUE(pair.a.offer(kOut, {}, kSize));
+  pair.settle();
+  EXPECT_EQ(pair.b.sinks[kIn].size, kSize);
+  ASSERT_TRUE(pair.b.framing.accept(kIn, kFrom));
+  pair.settle();
+  std::uint64_t offset = kFrom;
+  std::size_t seen = 0;
+  while (pair.a.state(kOut) == TransferState::Active && offset <= kSize) {
+    const FramingEvent* next = nullptr;
+    for (; seen < pair.a.events.size() && next == nullptr; ++seen) {
+      if (pair.a.events[seen].kind == Kind::TransferRead) next = &pair.a.events[seen];
+    }
+    ASSERT_NE(next, nullptr);
+    ASSERT_EQ(next->offset, offset);
+    offset += next->length;
+    if (next->length == 0) {
+      EXPECT_TRUE(pair.a.framing.transferEnd(kOut));
+    } else {
+      EXPECT_NE(pair.a.putPiece(kOut, patternOf(1, static_cast<std::size_t>(next->length))), 0u);
+    }
+    pair.settle();
+  }
+  EXPECT_EQ(pair.a.state(kOut), TransferState::Done);
+  EXPECT_EQ(pair.a.progress[kOut], kSize);
+  EXPECT_EQ(pair.b.sinks[kIn].bytes.size(), 1'000'000u);
+}
+
 // -- hostile bytes -------------------------------------------------------------------------------------
 
 class TransferHostile : public ::testing::Test {
@@ -681,6 +827,48 @@ TEST_F(TransferHostile, ATransferMessageInPieces) {
   FrameText frame(FrameType::Bulk);
   end.receive(frame.varint(1).varint(0).segment(Lane::File, true, false, kFormatTransferData, 10, "x"), 0);
   EXPECT_EQ(end.violation(), "a transfer message in pieces");
+}
+
+TEST_F(TransferHostile, AnAcceptanceBeyondTheEndOfTheFile) {
+  ASSERT_TRUE(end.offer(kOut, patternOf(1, 10), 10));
+  pump();
+  receive({op(TransferOp::Accept, 1).varint(2'000).varint(11)});
+  EXPECT_EQ(end.violation(), "an acceptance beyond the end");
+}
+
+TEST_F(TransferHostile, AnAcceptanceBeyondItsOwnLimit) {
+  ASSERT_TRUE(end.offer(kOut, patternOf(1, 10), std::nullopt));
+  pump();
+  receive({op(TransferOp::Accept, 1).varint(2'000).varint(2'001)});
+  EXPECT_EQ(end.violation(), "an acceptance beyond the end");
+}
+
+TEST_F(TransferHostile, AnAcceptanceWhoseBeginningIsNoNumber) {
+  ASSERT_TRUE(end.offer(kOut, patternOf(1, 10), 10));
+  pump();
+  receive({op(TransferOp::Accept, 1).varint(2'000).byte(0x80)});
+  EXPECT_EQ(end.violation(), "an acceptance that cannot be read");
+}
+
+class TransferDigest : public TransferHostile, public ::testing::WithParamInterface<std::size_t> {};
+
+TEST_P(TransferDigest, OfAnyOtherLengthThanItsOwnIsAViolation) {
+  receive({offer(1)});
+  receive({op(TransferOp::End, 1).varint(0).varint(GetParam()).text(std::string(GetParam(), 'x'))});
+  EXPECT_EQ(end.violation(), "a transfer's end that cannot be read");
+}
+
+INSTANTIATE_TEST_SUITE_P(Lengths, TransferDigest, ::testing::Values(1, 31, 33, 64, 10'000));
+
+TEST_F(TransferHostile, ADigestThatIsCutOff) {
+  receive({offer(1)});
+  receive({op(TransferOp::End, 1).varint(0).varint(32).text(std::string(31, 'x'))});
+  EXPECT_EQ(end.violation(), "a transfer's end that cannot be read");
+}
+
+TEST_F(TransferHostile, AKeyThatLies) {
+  receive({op(TransferOp::Offer, 1).varint(0).varint(1).text("f").varint(0).varint(129).text(std::string(129, 'k'))});
+  EXPECT_EQ(end.violation(), "a transfer offer that cannot be read");
 }
 
 }  // namespace

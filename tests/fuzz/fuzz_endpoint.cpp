@@ -1003,6 +1003,7 @@ class World {
         }
         input.text = "name";
         input.label = "type";
+        input.connectionId = "key";
         return tell(side, input);
       }
       case Step::Signal:

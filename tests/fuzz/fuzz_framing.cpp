@@ -111,6 +111,11 @@ struct Side {
     return handles.empty() ? choice : handles[choice % handles.size()];
   }
 
+  /// None, or one of two.
+  static std::string digest(std::uint32_t choice) {
+    return choice % 4 == 0 ? std::string() : std::string(64, choice % 4 == 1 ? '1' : '2');
+  }
+
   /// Any call with any arguments.
   void act(Input& input, Millis now) {
     const std::uint32_t op = input.take(1);
@@ -143,13 +148,13 @@ struct Side {
         break;
       case 6:
         if (framing.offer(nextHandle, "name", "type",
-                          argument & 1 ? std::optional<std::uint64_t>(argument) : std::nullopt)) {
+                          argument & 1 ? std::optional<std::uint64_t>(argument) : std::nullopt, "key")) {
           handles.push_back(nextHandle);
         }
         nextHandle += 2;
         break;
       case 7:
-        (void)framing.accept(target);
+        (void)framing.accept(target, argument % 4 == 3 ? argument : 0);
         break;
       case 8:
         (void)framing.reject(target, "no");
@@ -167,13 +172,13 @@ struct Side {
         (void)framing.transferPut(target, input.take(2));
         break;
       case 13:
-        (void)framing.transferEnd(target);
+        (void)framing.transferEnd(target, digest(argument));
         break;
       case 14:
         (void)framing.transferConsumed(target, input.take(2));
         break;
       case 15:
-        (void)framing.transferComplete(target);
+        (void)framing.transferComplete(target, digest(argument));
         break;
       case 16:
         framing.unsend();
@@ -216,7 +221,7 @@ void hostile(Input& input) {
   while (!input.empty() && !side.violated) {
     side.receive(input.frame(input.take(2)), ++now);
     for (const TransferHandle handle : side.handles) {
-      (void)side.framing.accept(handle);
+      (void)side.framing.accept(handle, handle % 8 == 4 ? 1 : 0);
       (void)side.framing.transferPut(handle, 500);
       (void)side.framing.transferEnd(handle);
       (void)side.framing.transferConsumed(handle, 3);

@@ -5,6 +5,7 @@ import { watchEnvironment } from '../../js/driver/environment.js'
 import { Spare } from '../../js/driver/spare.js'
 import { PunctualTimer } from '../../js/driver/timer.js'
 import { PeerError } from '../../js/errors.js'
+import { files } from '../../js/files/index.js'
 import { readPath } from '../../js/stats.js'
 import type { SignalingChannel, SignalingHandlers, SignalingTransport } from '../../js/signaling/transport.js'
 
@@ -107,6 +108,7 @@ export const runtime = (core: FakeCore): Runtime => ({
     return core
   },
   values: Promise.resolve(codec),
+  files,
   watch: watchEnvironment,
   path: readPath,
   timer: fire => new PunctualTimer(fire),

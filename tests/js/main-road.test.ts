@@ -1,7 +1,8 @@
 // The whole shim and the real core in one process.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { type DataConnection, type MediaConnection, Peer, type Transfer } from '../../js/index.js'
+import { type DataConnection, type MediaConnection, Peer, type PeerOptions, type Transfer } from '../../js/index.js'
 import type { Emitter } from '../../js/events.js'
+import { Digest } from '../../js/files/digest.js'
 import { Hub, LoopPeerConnection } from './loopback.js'
 
 let hub: Hub
@@ -19,8 +20,8 @@ afterEach(() => {
   vi.unstubAllGlobals()
 })
 
-function make(id?: string): Peer {
-  const peer = new Peer(id, { signaling: hub.transport(), autoReconnect: { delay: 20 } })
+function make(id?: string, options: PeerOptions = {}): Peer {
+  const peer = new Peer(id, { signaling: hub.transport(), autoReconnect: { delay: 20 }, ...options })
   peers.push(peer)
   return peer
 }
@@ -29,9 +30,9 @@ function make(id?: string): Peer {
 const event = <T = void>(target: Peer | DataConnection | MediaConnection | Transfer, name: string): Promise<T> =>
   new Promise(resolve => (target as unknown as Emitter<Record<string, (value: T) => void>>).once(name, resolve))
 
-async function pair(): Promise<{ a: Peer, b: Peer, ab: DataConnection, ba: DataConnection }> {
-  const a = make('a')
-  const b = make('b')
+async function pair(options?: PeerOptions): Promise<{ a: Peer, b: Peer, ab: DataConnection, ba: DataConnection }> {
+  const a = make('a', options)
+  const b = make('b', options)
   await b.ready
   const arrived = event<DataConnection>(b, 'connection')
   const ab = a.connect('b', { metadata: { hello: 1 } })!
@@ -143,6 +144,113 @@ describe('the main road', () => {
     received.once('progress', () => abort.abort())
     await expect(received.accept()).rejects.toMatchObject({ type: 'cancelled' })
     await expect(sent.done).rejects.toMatchObject({ type: 'aborted' })
+  })
+
+  it('checks a file at the end, and both sides say so', async () => {
+    const { ab, ba } = await pair()
+    const offered = event<Transfer>(ba, 'transfer')
+    const sent = ab.sendFile(new File(['hello'], 'a.txt', { lastModified: 5 }))
+    const received = await offered
+    await received.accept()
+    await sent.done
+    expect(received.digest).toMatch(/^[0-9a-f]{64}$/)
+    expect(received.digest).toBe(sent.digest)
+    expect([sent.key, received.key]).toEqual(['5-5-a.txt', '5-5-a.txt'])
+  })
+
+  it('fails a file on both sides when other bytes came than were sent', async () => {
+    const { ab, ba } = await pair()
+    const offered = event<Transfer>(ba, 'transfer')
+    const sent = ab.sendFile(new Blob(['hello']))
+    const received = await offered
+    const end = vi.spyOn(Digest.prototype, 'end').mockResolvedValueOnce('0'.repeat(64))
+    await expect(received.accept()).rejects.toMatchObject({ type: 'corrupted', message: expect.stringContaining('Send it again') as string })
+    await expect(sent.done).rejects.toMatchObject({ type: 'corrupted' })
+    expect([sent.state, received.state]).toEqual(['failed', 'failed'])
+    end.mockRestore()
+  })
+
+  it('ends a file with the connection, and says that it was that', async () => {
+    const { ab, ba } = await pair()
+    const offered = event<Transfer>(ba, 'transfer')
+    const sent = ab.sendFile(new Blob([new Uint8Array(50_000_000)]))
+    const received = await offered
+    received.once('progress', () => ba.close())
+    await expect(received.accept()).rejects.toMatchObject({ type: 'connection-closed' })
+    await expect(sent.done).rejects.toMatchObject({ type: 'connection-closed' })
+  })
+
+  it('goes on with a file over another connection when the first was lost for good', async () => {
+    const options = { timers: { recoveryBudget: 200 } }
+    const { a, b, ab, ba } = await pair(options)
+    const bytes = new Uint8Array(5_000_000).map((_, i) => (i * 13) >> 3)
+    const file = new File([bytes], 'film', { lastModified: 1 })
+    const chunks: Uint8Array<ArrayBuffer>[] = []
+    const length = (): number => chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+    const offered = event<Transfer>(ba, 'transfer')
+    const sent = ab.sendFile(file)
+    const received = await offered
+    // Nothing that would bring it back.
+    const cut = (): void => {
+      hub.kill()
+      for (const pc of LoopPeerConnection.all) pc.close()
+    }
+    const lost = received.accept(new WritableStream({
+      write(chunk) {
+        chunks.push(chunk)
+        if (length() > 1_000_000) cut()
+      },
+    }))
+    await expect(lost).rejects.toMatchObject({ type: 'connection-lost' })
+    await expect(sent.done).rejects.toMatchObject({ type: 'connection-lost' })
+
+    const from = length()
+    expect(from).toBeLessThan(bytes.length)
+    hub.up = true
+    await Promise.all([a, b].map(peer => peer.open || event(peer, 'open')))
+    const arrived = event<DataConnection>(b, 'connection')
+    const again = a.connect('b')!
+    await event(again, 'open')
+    const second = event<Transfer>(await arrived, 'transfer')
+    const resent = again.sendFile(file)
+    const resumed = await second
+    expect(resumed.key).toBe(received.key)
+    const done = resumed.accept(new WritableStream({ write: chunk => void chunks.push(chunk) }), { have: new Blob(chunks) })
+    await Promise.all([done, resent.done])
+    expect(Buffer.compare(Buffer.concat(chunks), bytes)).toBe(0)
+    expect(resumed.digest).toBe(resent.digest)
+  })
+
+  it('carries the end of a file of ten gigabytes, of which the rest is there', async () => {
+    const { ab, ba } = await pair()
+    const size = 10_000_000_000
+    const from = size - 3_000_000
+    const read: number[] = []
+    /** Nothing of it is anywhere: what both sides have is empty when it is read, the end is numbers. */
+    class Vast extends Blob {
+      constructor(readonly length: number) { super() }
+      override get size(): number { return this.length }
+      override slice(start = 0, end = this.length): Blob {
+        const to = Math.min(end, this.length)
+        if (to - start > 2_000_000) return new Vast(to - start)
+        if (to <= from) return new Blob()
+        read.push(start)
+        return new Blob([new Uint8Array(to - start).map((_, i) => (start + i) % 251)])
+      }
+    }
+    const offered = event<Transfer>(ba, 'transfer')
+    const sent = ab.sendFile(new Vast(size))
+    const received = await offered
+    expect(received.size).toBe(size)
+    const chunks: Uint8Array[] = []
+    await received.accept(new WritableStream({ write: chunk => void chunks.push(chunk) }), { have: new Vast(from) })
+    await sent.done
+    const got = Buffer.concat(chunks)
+    expect(got.length).toBe(3_000_000)
+    expect(got.every((byte, i) => byte === (from + i) % 251)).toBe(true)
+    expect(Math.min(...read)).toBe(from)
+    expect([sent.bytes, received.bytes]).toEqual([size, size])
+    expect(received.digest).toBe(sent.digest)
   })
 
   it('closes on both sides after everything was delivered', async () => {

@@ -38,9 +38,10 @@ enum class ErrorCode : std::uint8_t {
   InvalidState,       ///< the call makes no sense now
   Rejected,           ///< the other side said no
   Cancelled,          ///< one of the two called cancel()
+  Corrupted,          ///< a file that came is not the one that was offered or sent
 };
 
-inline constexpr int kErrorCodeCount = static_cast<int>(ErrorCode::Cancelled) + 1;
+inline constexpr int kErrorCodeCount = static_cast<int>(ErrorCode::Corrupted) + 1;
 
 /// The kebab-case spelling that JavaScript sees, for example "peer-unavailable".
 [[nodiscard]] const char* errorName(ErrorCode code);

@@ -47,15 +47,15 @@ enum class InputType : std::uint8_t {
   ChannelOpened,   ///< channel, length (maxMessageSize)
   ChannelClosed,   ///< channel
   // Transfers: connection, transfer.
-  TransferOffer,  ///< text (the name), label (the mime type), length (the size) if it is known
-  TransferAccept,
+  TransferOffer,   ///< text (the name), label (the mime type), connectionId (the key), length (the size) if it is known
+  TransferAccept,  ///< length (bytes that are there already)
   TransferReject,  ///< text (the reason)
   TransferPause,
   TransferResume,
-  TransferCancel,  ///< text (the reason)
-  TransferEnd,
+  TransferCancel,    ///< text (the reason)
+  TransferEnd,       ///< text (the digest)
   TransferConsumed,  ///< length
-  TransferComplete,
+  TransferComplete,  ///< text (the digest)
   // Environment.
   Network,  ///< change
   PageHide,
@@ -129,10 +129,10 @@ enum class OutputType : std::uint8_t {
   ConnectionClosed,    ///< connection, reason
   Room,                ///< connection
   Delivered,           ///< connection, marker
-  TransferOffered,     ///< connection, transfer, name, mime, size?
-  TransferState,       ///< connection, transfer, state (TransferState of framing.hpp), reason
+  TransferOffered,     ///< connection, transfer, name, mime, key, size?
+  TransferState,       ///< connection, transfer, state (TransferState of framing.hpp), reason, error
   TransferProgress,    ///< connection, transfer, size
-  TransferEnded,       ///< connection, transfer
+  TransferEnded,       ///< connection, transfer, digest
   Warning,             ///< error, message
 };
 
@@ -158,7 +158,7 @@ struct Output {
   std::uint64_t length = 0;  ///< also: lowThreshold
   std::uint64_t size = 0;
 
-  std::string text;   ///< also: sdp, reason, message, id, name, peer
+  std::string text;   ///< also: sdp, reason, message, id, name, peer, digest
   std::string label;  ///< also: token, mime
   std::string connectionId;
   std::string metadata;

@@ -36,6 +36,7 @@ constexpr std::array<const char*, kErrorCodeCount> kNames = {
     "invalid-state",
     "rejected",
     "cancelled",
+    "corrupted",
 };
 static_assert(kNames.back() != nullptr, "a code without a name");
 

@@ -980,8 +980,10 @@ void Connection::forward(OutputType type, FramingEvent& event) {
   out.length = event.length;
   out.hasSize = event.size.has_value();
   out.size = event.size.value_or(0);
+  out.error = event.error;
   out.text = std::move(event.text);
   out.label = std::move(event.mime);
+  out.connectionId = std::move(event.key);
 }
 
 void Connection::report(Millis now) {

@@ -686,10 +686,13 @@ void Framing::hold(bool held, Millis now) {
   s.ackAt = now + s.config.ackDelay;
 }
 
-bool Framing::offer(TransferHandle transfer, std::string name, std::string mime, std::optional<std::uint64_t> size) {
-  return !closing() && state_->transfers.offer(transfer, std::move(name), std::move(mime), size);
+bool Framing::offer(TransferHandle transfer, std::string name, std::string mime, std::optional<std::uint64_t> size,
+                    std::string key) {
+  return !closing() && state_->transfers.offer(transfer, std::move(name), std::move(mime), size, std::move(key));
 }
-bool Framing::accept(TransferHandle transfer) { return !closing() && state_->transfers.accept(transfer); }
+bool Framing::accept(TransferHandle transfer, std::uint64_t from) {
+  return !closing() && state_->transfers.accept(transfer, from);
+}
 bool Framing::reject(TransferHandle transfer, std::string_view reason) {
   return !closing() && state_->transfers.reject(transfer, reason);
 }
@@ -703,11 +706,15 @@ Ticket Framing::transferPut(TransferHandle transfer, std::uint64_t length) {
   const Ticket ticket = state_->sender.newTicket();
   return state_->transfers.put(transfer, length, ticket) ? ticket : 0;
 }
-bool Framing::transferEnd(TransferHandle transfer) { return !closing() && state_->transfers.end(transfer); }
+bool Framing::transferEnd(TransferHandle transfer, std::string_view digest) {
+  return !closing() && state_->transfers.end(transfer, digest);
+}
 bool Framing::transferConsumed(TransferHandle transfer, std::uint64_t length) {
   return !closing() && state_->transfers.consumed(transfer, length);
 }
-bool Framing::transferComplete(TransferHandle transfer) { return !closing() && state_->transfers.complete(transfer); }
+bool Framing::transferComplete(TransferHandle transfer, std::string_view digest) {
+  return !closing() && state_->transfers.complete(transfer, digest);
+}
 
 Action Framing::next(std::uint64_t bufferedAmount, Millis now, Slot slot) {
   return slot < kMaxSlots ? state_->next(slot, bufferedAmount, now) : Action{};

@@ -141,27 +141,30 @@ struct FramingEvent {
     Closed,       ///< the close handshake is over (also by time-out): the link can go
     Violation,    ///< `marker` is the number of the rule that was broken (docs/protocol.md, "Violations"); close the
                   ///< connection
-    TransferOffered,  ///< `transfer`, `name`, `mime`, `size`
+    TransferOffered,  ///< `transfer`, `name`, `mime`, `key`, `size`
     /// The source shall supply bytes [offset, offset+length) by transferPut(), in one or several calls; several reads
     /// may be open, their bytes are put in order. Fewer than length, then transferEnd(), is the end. With a declared
     /// size no read goes beyond it, and a last one of length 0 asks for the transferEnd() (a source with more bytes
     /// puts them, which fails the transfer on both sides).
     TransferRead,
-    TransferState,     ///< `transfer`, `state`, `text` a reason
+    TransferState,     ///< `transfer`, `state`, `text` a reason; `error` when it is over and not Done
     TransferProgress,  ///< sender: `size` bytes are in the receiver's hands
-    TransferEnded,  ///< receiver: the last byte was delivered; call transferConsumed() for all, then transferComplete()
-    Pong,           ///< the answer to ping(`marker`) came
-    Stripes,        ///< the other side wishes that bulk is spread over `marker` channels
+    TransferEnded,     ///< receiver: the last byte was delivered; call transferConsumed() for all, then
+                       ///< transferComplete(). `text` is the sender's digest in hexadecimal, or nothing
+    Pong,              ///< the answer to ping(`marker`) came
+    Stripes,           ///< the other side wishes that bulk is spread over `marker` channels
   };
   Kind kind = Kind::Room;
   std::uint32_t marker = 0;
   TransferHandle transfer = 0;
   enum TransferState state = TransferState::Offered;
+  ErrorCode error = ErrorCode::Cancelled;
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
   std::optional<std::uint64_t> size;
   std::string name;
   std::string mime;
+  std::string key;
   std::string text;
 };
 
@@ -222,10 +225,13 @@ class Framing {
   // -- transfers (files) ---------------------------------------------------------------------------
   // Every call is false (or 0) and changes nothing when the transfer is unknown, finished, or not in a state for it.
   /// Offers a file; `size` absent when unknown. `transfer` is odd and above every earlier one. False when closing or
-  /// not so. Of name and mime at most 768 and 256 bytes travel. At most 256 offers are open at the peer; later ones
-  /// wait here.
-  bool offer(TransferHandle transfer, std::string name, std::string mime, std::optional<std::uint64_t> size);
-  bool accept(TransferHandle transfer);                           ///< receiver
+  /// not so. Of name, mime and key at most 768, 256 and 128 bytes travel. At most 256 offers are open at the peer;
+  /// later ones wait here.
+  bool offer(TransferHandle transfer, std::string name, std::string mime, std::optional<std::uint64_t> size,
+             std::string key = {});
+  /// Receiver. The first `from` bytes are there already: the sender begins behind them, and they count as consumed.
+  /// False when the file is not that long.
+  bool accept(TransferHandle transfer, std::uint64_t from = 0);
   bool reject(TransferHandle transfer, std::string_view reason);  ///< receiver
   bool pause(TransferHandle transfer);                            ///< either side
   bool resume(TransferHandle transfer);                           ///< the side that paused
@@ -234,11 +240,14 @@ class Framing {
   /// returned ticket. 0: refused, the bytes are not needed (finished), or the declared size is exceeded (then the
   /// transfer has failed).
   [[nodiscard]] Ticket transferPut(TransferHandle transfer, std::uint64_t length);
-  bool transferEnd(TransferHandle transfer);  ///< sender: the source has no more bytes; fewer than declared: Failed
+  /// Sender: the source has no more bytes; fewer than declared: Failed. `digest` is the SHA-256 of the whole file
+  /// (docs/protocol.md) in hexadecimal, or nothing.
+  bool transferEnd(TransferHandle transfer, std::string_view digest = {});
   bool transferConsumed(TransferHandle transfer,
                         std::uint64_t length);  ///< receiver: so many more bytes are safe in the sink; opens the window
-  bool transferComplete(
-      TransferHandle transfer);  ///< receiver, after TransferEnded: the sink is closed; tells the sender Done
+  /// Receiver, after TransferEnded: the sink is closed; tells the sender Done. When `digest`, that of what came, and
+  /// the sender's are both known and differ, the transfer is Failed on both sides instead.
+  bool transferComplete(TransferHandle transfer, std::string_view digest = {});
 
   // -- pump ----------------------------------------------------------------------------------------
   /// What to do for the channel of `slot`, whose bufferedAmount is given; every channel has its turn. A Fill is

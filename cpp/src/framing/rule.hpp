@@ -73,6 +73,7 @@ enum class Rule : std::uint8_t {
   FrameTooFarAhead,
   StripeFrameOfAnotherKind,
   StripesThatCannotBeRead,
+  AcceptanceBeyondTheEnd,
 };
 
 /// A broken rule, or none.

@@ -1,6 +1,7 @@
 #include "framing/transfer.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace peerbridge {
@@ -32,6 +33,45 @@ constexpr std::uint64_t kMaxId = 0x7fffffff;
 
 constexpr std::string_view kTooMany = "more bytes than declared";
 constexpr std::string_view kTooFew = "fewer bytes than declared";
+constexpr std::string_view kOtherBytes = "the bytes that came are not those that were sent";
+
+constexpr std::size_t kDigestHex = 2 * kDigestBytes;
+
+/// Of a lower-case hexadecimal digit.
+unsigned valueOf(char digit) {
+  const auto value = static_cast<unsigned char>(digit);
+  return (value <= '9' ? value - '0' : value - 'a' + 10) & 15;
+}
+
+std::string hexOf(std::string_view bytes) {
+  std::string hex;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    hex.push_back("0123456789abcdef"[byte >> 4]);
+    hex.push_back("0123456789abcdef"[byte & 15]);
+  }
+  return hex;
+}
+
+/// What a STOP says of why a transfer is over, and what its receiver makes of that.
+struct Stop {
+  StopCode code;
+  TransferState state;
+  ErrorCode error;
+};
+constexpr Stop kStops[] = {
+    {StopCode::Cancelled, TransferState::Cancelled, ErrorCode::Cancelled},
+    {StopCode::Failed, TransferState::Failed, ErrorCode::Corrupted},
+    {StopCode::Rejected, TransferState::Rejected, ErrorCode::Rejected},
+    {StopCode::Closed, TransferState::Cancelled, ErrorCode::ConnectionClosed},
+};
+
+StopCode stopCodeOf(ErrorCode error) {
+  for (const Stop& stop : kStops) {
+    if (stop.error == error) return stop.code;
+  }
+  return StopCode::Failed;
+}
 
 bool isFinal(TransferState state) { return state >= TransferState::Done; }
 
@@ -59,17 +99,20 @@ struct Transfers::Transfer {
   bool tellProgress = false;
   bool tellEnded = false;
   unsigned wants = 0;
-  StopCode stopCode = StopCode::Cancelled;
   std::optional<std::uint64_t> size;
   std::uint64_t requested = 0;  ///< mine: asked of the source
   std::uint64_t supplied = 0;   ///< mine: put by the source
+  std::uint64_t from = 0;       ///< the receiver had so many before it accepted; they count in all that follows
   std::uint64_t moved = 0;      ///< bytes that were framed (mine) or came
   std::uint64_t consumed = 0;   ///< of these, in the receiver's hands
   std::uint64_t limit = 0;      ///< moved may not exceed this
   Ring<Put> puts;
   std::string name;
   std::string mime;
+  std::string key;
+  std::string digest;  ///< what END carries, in hexadecimal
   std::string reason;
+  ErrorCode error = ErrorCode::Cancelled;  ///< why it is over, when it is and not Done
 };
 
 Transfers::Transfers(const FramingConfig& config)
@@ -109,28 +152,26 @@ void Transfers::setState(Transfer& transfer, TransferState state, std::string_vi
 }
 
 /// The one door into a final state: whatever was under way is dropped.
-void Transfers::finish(Transfer& transfer, TransferState state, std::string_view reason) {
+void Transfers::finish(Transfer& transfer, TransferState state, ErrorCode error, std::string_view reason) {
   while (!transfer.puts.empty()) {
     queuedBytes_ -= transfer.puts.front().length - transfer.puts.front().sent;
     transfer.puts.pop();
   }
   transfer.wants = 0;
   transfer.tellEnded = false;
+  if (!isFinal(transfer.state)) transfer.error = error;
   setState(transfer, state, clipUtf8(reason, kMaxReason));
 }
 
 /// Ends a transfer on this side's initiative, and tells the other side if it knows of it.
-void Transfers::stop(Transfer& transfer, TransferState state, std::string_view reason) {
+void Transfers::stop(Transfer& transfer, TransferState state, ErrorCode error, std::string_view reason) {
   const bool known = transfer.counted && (transfer.wants & kWantOffer) == 0;
-  finish(transfer, state, reason);
-  if (!known) {
+  finish(transfer, state, error, reason);
+  if (known) {
+    want(transfer, kWantStop);
+  } else {
     freeOffer(transfer);
-    return;
   }
-  transfer.stopCode = state == TransferState::Cancelled  ? StopCode::Cancelled
-                      : state == TransferState::Rejected ? StopCode::Rejected
-                                                         : StopCode::Failed;
-  want(transfer, kWantStop);
 }
 
 void Transfers::updatePaused(Transfer& transfer) {
@@ -161,7 +202,8 @@ void Transfers::promote() {
 
 // -- the application -----------------------------------------------------------------------------------
 
-bool Transfers::offer(TransferHandle handle, std::string name, std::string mime, std::optional<std::uint64_t> size) {
+bool Transfers::offer(TransferHandle handle, std::string name, std::string mime, std::optional<std::uint64_t> size,
+                      std::string key) {
   if (handle % 2 == 0 || handle <= lastOwn_ || handle / 2 >= kMaxId || (size && *size >= kMaxVarint)) return false;
   lastOwn_ = handle;
   auto transfer = std::make_unique<Transfer>();
@@ -171,16 +213,19 @@ bool Transfers::offer(TransferHandle handle, std::string name, std::string mime,
   transfer->size = size;
   transfer->name = std::move(name);
   transfer->mime = std::move(mime);
+  transfer->key = std::move(key);
   transfers_.push_back(std::move(transfer));
   waiting_.push_back(handle);
   promote();
   return true;
 }
 
-bool Transfers::accept(TransferHandle handle) {
+bool Transfers::accept(TransferHandle handle, std::uint64_t from) {
   Transfer* const transfer = find(handle);
   if (transfer == nullptr || transfer->mine || transfer->state != TransferState::Offered) return false;
-  transfer->limit = window_;
+  if (from > transfer->size.value_or(kMaxVarint - window_)) return false;
+  transfer->from = transfer->moved = transfer->consumed = from;
+  transfer->limit = std::min(from + window_, kMaxVarint);
   setState(*transfer, TransferState::Active, {});
   want(*transfer, kWantAccept);
   return true;
@@ -189,7 +234,7 @@ bool Transfers::accept(TransferHandle handle) {
 bool Transfers::reject(TransferHandle handle, std::string_view reason) {
   Transfer* const transfer = find(handle);
   if (transfer == nullptr || transfer->mine || transfer->state != TransferState::Offered) return false;
-  stop(*transfer, TransferState::Rejected, reason);
+  stop(*transfer, TransferState::Rejected, ErrorCode::Rejected, reason);
   return true;
 }
 
@@ -218,7 +263,7 @@ bool Transfers::resume(TransferHandle handle) {
 bool Transfers::cancel(TransferHandle handle, std::string_view reason) {
   Transfer* const transfer = find(handle);
   if (transfer == nullptr || isFinal(transfer->state)) return false;
-  stop(*transfer, TransferState::Cancelled, reason);
+  stop(*transfer, TransferState::Cancelled, ErrorCode::Cancelled, reason);
   return true;
 }
 
@@ -226,7 +271,7 @@ bool Transfers::put(TransferHandle handle, std::uint64_t length, Ticket ticket) 
   Transfer* const transfer = findRunning(handle);
   if (transfer == nullptr || !transfer->mine || transfer->ended || length == 0) return false;
   if (length > transfer->size.value_or(kMaxVarint) - transfer->supplied) {
-    stop(*transfer, TransferState::Failed, kTooMany);
+    stop(*transfer, TransferState::Failed, ErrorCode::Corrupted, kTooMany);
     return false;
   }
   transfer->puts.push({ticket, length, 0});
@@ -239,12 +284,13 @@ bool Transfers::put(TransferHandle handle, std::uint64_t length, Ticket ticket) 
   return true;
 }
 
-bool Transfers::end(TransferHandle handle) {
+bool Transfers::end(TransferHandle handle, std::string_view digest) {
   Transfer* const transfer = findRunning(handle);
   if (transfer == nullptr || !transfer->mine) return false;
   if (std::exchange(transfer->ended, true)) return true;
+  if (digest.size() == kDigestHex) transfer->digest = digest;
   if (transfer->size && transfer->supplied != *transfer->size) {
-    stop(*transfer, TransferState::Failed, kTooFew);
+    stop(*transfer, TransferState::Failed, ErrorCode::Corrupted, kTooFew);
   } else if (transfer->moved == transfer->supplied) {
     want(*transfer, kWantEnd);
   }
@@ -261,24 +307,28 @@ bool Transfers::consumed(TransferHandle handle, std::uint64_t length) {
   return true;
 }
 
-bool Transfers::complete(TransferHandle handle) {
+bool Transfers::complete(TransferHandle handle, std::string_view digest) {
   Transfer* const transfer = findRunning(handle);
   if (transfer == nullptr || transfer->mine || !transfer->ended || transfer->tellEnded) return false;
-  finish(*transfer, TransferState::Done, {});
+  if (digest.size() == kDigestHex && !transfer->digest.empty() && digest != transfer->digest) {
+    stop(*transfer, TransferState::Failed, ErrorCode::Corrupted, kOtherBytes);
+    return true;
+  }
+  finish(*transfer, TransferState::Done, {}, {});
   want(*transfer, kWantDone);
   return true;
 }
 
 void Transfers::cancelAll(std::string_view reason) {
   for (const Slot& slot : transfers_) {
-    if (!isFinal(slot->state)) stop(*slot, TransferState::Cancelled, reason);
+    if (!isFinal(slot->state)) stop(*slot, TransferState::Cancelled, ErrorCode::ConnectionClosed, reason);
   }
 }
 
 void Transfers::abort(std::string_view reason) {
   waiting_.clear();
   for (const Slot& slot : transfers_) {
-    finish(*slot, TransferState::Failed, reason);
+    finish(*slot, TransferState::Failed, ErrorCode::ConnectionLost, reason);
     slot->counted = false;
   }
   maybeControl_ = maybeData_ = false;
@@ -315,7 +365,14 @@ std::optional<FramingEvent> Transfers::eventOf(Transfer& transfer, std::uint64_t
     event.kind = Kind::TransferOffered;
     event.name = std::move(transfer.name);
     event.mime = std::move(transfer.mime);
+    event.key = std::move(transfer.key);
     event.size = transfer.size;
+    return event;
+  }
+  // What was there before must not count in the rate: it comes before the state that begins to measure.
+  if (std::exchange(transfer.tellProgress, false)) {
+    event.kind = Kind::TransferProgress;
+    event.size = transfer.consumed;
     return event;
   }
   if (transfer.tellState && !isFinal(transfer.state)) {
@@ -324,18 +381,15 @@ std::optional<FramingEvent> Transfers::eventOf(Transfer& transfer, std::uint64_t
     event.state = transfer.state;
     return event;
   }
-  if (std::exchange(transfer.tellProgress, false)) {
-    event.kind = Kind::TransferProgress;
-    event.size = transfer.consumed;
-    return event;
-  }
   if (std::exchange(transfer.tellEnded, false)) {
     event.kind = Kind::TransferEnded;
+    event.text = transfer.digest;
     return event;
   }
   if (std::exchange(transfer.tellState, false)) {
     event.kind = Kind::TransferState;
     event.state = transfer.state;
+    event.error = transfer.error;
     event.text = transfer.reason;
     return event;
   }
@@ -407,10 +461,12 @@ void Transfers::writeControl(Transfer& transfer, ByteWriter& writer) {
       writer.varint(transfer.size ? *transfer.size + 1 : 0);
       writer.text(clipUtf8(transfer.name, kMaxTransferName));
       writer.text(clipUtf8(transfer.mime, kMaxTransferMime));
+      writer.text(clipUtf8(transfer.key, kMaxTransferKey));
       break;
     case kWantAccept:
       begin(TransferOp::Accept);
       writer.varint(transfer.limit);
+      writer.varint(transfer.from);
       break;
     case kWantPause:
       begin(transfer.mine ? TransferOp::Pause : TransferOp::ReceiverPause);
@@ -427,13 +483,17 @@ void Transfers::writeControl(Transfer& transfer, ByteWriter& writer) {
     case kWantEnd:
       begin(TransferOp::End);
       writer.varint(transfer.moved);
+      writer.varint(transfer.digest.size() / 2);
+      for (std::size_t i = 0; i < transfer.digest.size(); i += 2) {
+        writer.byte(static_cast<std::uint8_t>(valueOf(transfer.digest[i]) << 4 | valueOf(transfer.digest[i + 1])));
+      }
       break;
     case kWantDone:
       begin(TransferOp::Done);
       break;
     default:
       begin(transfer.mine ? TransferOp::Stop : TransferOp::ReceiverStop);
-      writer.byte(static_cast<std::uint8_t>(transfer.stopCode));
+      writer.byte(static_cast<std::uint8_t>(stopCodeOf(transfer.error)));
       writer.text(transfer.reason);
       break;
   }
@@ -444,12 +504,13 @@ void Transfers::writeControl(Transfer& transfer, ByteWriter& writer) {
 }
 
 bool Transfers::emitControl(Transfer& transfer, std::span<std::byte> space, Piece& piece) {
-  // Any control message fits this, and any frame.
-  constexpr std::size_t kLongest = 1'100;
+  // Any control message and its segment head fit this, and any frame: the longest OFFER takes 1'175 bytes.
+  constexpr std::size_t kLongest = 1'180;
   if (space.size() < kLongest) {
     // Most are far shorter than that: a window update shares a frame with data.
     const std::size_t estimate =
-        64 + ((transfer.wants & kWantOffer) ? transfer.name.size() + transfer.mime.size() : 0) + transfer.reason.size();
+        80 + ((transfer.wants & kWantOffer) ? transfer.name.size() + transfer.mime.size() + transfer.key.size() : 0) +
+        transfer.reason.size();
     if (space.size() < estimate) return false;
   }
   std::byte message[kLongest];
@@ -526,9 +587,13 @@ Wrong Transfers::offered(ByteReader& reader, std::uint64_t id) {
   std::uint64_t length = 0;
   std::string_view name;
   std::string_view mime;
+  std::string_view key;
   if (id * 2 <= lastIncoming_) return Rule::OfferWhoseIdWasUsedBefore;
   if (!reader.varint(size) || !reader.varint(length) || length > kMaxTransferName || !reader.text(length, name) ||
       !reader.varint(length) || length > kMaxTransferMime || !reader.text(length, mime)) {
+    return Rule::TransferOfferThatCannotBeRead;
+  }
+  if (reader.remaining() > 0 && (!reader.varint(length) || length > kMaxTransferKey || !reader.text(length, key))) {
     return Rule::TransferOfferThatCannotBeRead;
   }
   if (openIncoming_ >= kMaxOffers) return Rule::TooManyTransferOffersAtOnce;
@@ -538,6 +603,7 @@ Wrong Transfers::offered(ByteReader& reader, std::uint64_t id) {
   if (size > 0) transfer->size = size - 1;
   transfer->name = name;
   transfer->mime = mime;
+  transfer->key = key;
   transfer->counted = true;
   transfer->tellOffered = true;
   ++openIncoming_;
@@ -553,16 +619,12 @@ Wrong Transfers::stopped(Transfer& transfer, ByteReader& reader) {
   if (!reader.byte(code) || !reader.varint(length) || length > kMaxReason || !reader.text(length, reason)) {
     return Rule::TransferEndThatCannotBeRead;
   }
-  TransferState state = TransferState::Cancelled;
-  if (code == static_cast<std::uint8_t>(StopCode::Failed)) {
-    state = TransferState::Failed;
-  } else if (code == static_cast<std::uint8_t>(StopCode::Rejected)) {
-    if (!transfer.mine || transfer.state != TransferState::Offered) return Rule::RejectionOfNoOffer;
-    state = TransferState::Rejected;
-  } else if (code != static_cast<std::uint8_t>(StopCode::Cancelled)) {
-    return Rule::TransferEndOfNoKnownKind;
+  if (code >= std::size(kStops)) return Rule::TransferEndOfNoKnownKind;
+  const Stop& stop = kStops[code];
+  if (stop.code == StopCode::Rejected && (!transfer.mine || transfer.state != TransferState::Offered)) {
+    return Rule::RejectionOfNoOffer;
   }
-  finish(transfer, state, reason);
+  finish(transfer, stop.state, stop.error, reason);
   freeOffer(transfer);
   // Nobody was told of it, so nobody misses it; and offers that come and go within a frame leave nothing behind.
   if (transfer.tellOffered) {
@@ -574,15 +636,22 @@ Wrong Transfers::stopped(Transfer& transfer, ByteReader& reader) {
 Wrong Transfers::fromSender(Transfer& transfer, TransferOp op, ByteReader& reader) {
   if (op == TransferOp::End) {
     std::uint64_t total = 0;
+    std::uint64_t length = 0;
+    std::string_view digest;
     if (!reader.varint(total)) return Rule::TransferEndThatCannotBeRead;
+    if (reader.remaining() > 0 &&
+        (!reader.varint(length) || (length != 0 && length != kDigestBytes) || !reader.text(length, digest))) {
+      return Rule::TransferEndThatCannotBeRead;
+    }
     if (transfer.state == TransferState::Offered) return Rule::EndOfATransferThatWasNotAccepted;
     if (transfer.ended || total != transfer.moved) return Rule::TransferThatEndsWhereItShouldNot;
     if (transfer.size && total != *transfer.size) {
-      stop(transfer, TransferState::Failed, kTooFew);
+      stop(transfer, TransferState::Failed, ErrorCode::Corrupted, kTooFew);
       return nullptr;
     }
     transfer.ended = true;
     transfer.tellEnded = true;
+    transfer.digest = hexOf(digest);
     maybeEvents_ = true;
     return nullptr;
   }
@@ -596,9 +665,14 @@ Wrong Transfers::fromReceiver(Transfer& transfer, TransferOp op, ByteReader& rea
   std::uint64_t consumed = 0;
   std::uint64_t limit = 0;
   if (op == TransferOp::Accept) {
+    std::uint64_t from = 0;
     if (!reader.varint(limit)) return Rule::AcceptanceThatCannotBeRead;
+    if (reader.remaining() > 0 && !reader.varint(from)) return Rule::AcceptanceThatCannotBeRead;
     if (transfer.state != TransferState::Offered) return Rule::AcceptanceOfNoOffer;
+    if (from > limit || from > transfer.size.value_or(kMaxVarint)) return Rule::AcceptanceBeyondTheEnd;
     transfer.limit = limit;
+    transfer.requested = transfer.supplied = transfer.moved = transfer.consumed = from;
+    transfer.tellProgress = from > 0;
     setState(transfer, TransferState::Active, {});
     return nullptr;
   }
@@ -620,7 +694,7 @@ Wrong Transfers::fromReceiver(Transfer& transfer, TransferOp op, ByteReader& rea
       }
       transfer.tellProgress = transfer.tellProgress || transfer.moved > transfer.consumed;
       transfer.consumed = transfer.moved;
-      finish(transfer, TransferState::Done, {});
+      finish(transfer, TransferState::Done, {}, {});
       freeOffer(transfer);
       return nullptr;
     default:
@@ -642,7 +716,7 @@ Wrong Transfers::data(std::span<const std::byte> message, TransferHandle& handle
   if (length > transfer->limit - transfer->moved) return Rule::MoreBytesOfATransferThanItsWindowAllows;
   if (length == 0) return nullptr;
   if (length > transfer->size.value_or(kMaxVarint) - transfer->moved) {
-    stop(*transfer, TransferState::Failed, kTooMany);
+    stop(*transfer, TransferState::Failed, ErrorCode::Corrupted, kTooMany);
     return nullptr;
   }
   transfer->moved += length;

@@ -13,6 +13,7 @@
 #include "base/ring.hpp"
 #include "framing/frame.hpp"
 #include "framing/framing.hpp"
+#include "peerbridge/error.hpp"
 
 namespace peerbridge {
 
@@ -31,12 +32,15 @@ enum class TransferOp : std::uint8_t {
   Done = 0x16,
 };
 
-enum class StopCode : std::uint8_t { Cancelled = 0, Failed = 1, Rejected = 2 };
+enum class StopCode : std::uint8_t { Cancelled = 0, Failed = 1, Rejected = 2, Closed = 3 };
 
 /// How many transfers of one direction may be offered and unfinished at once.
 inline constexpr std::size_t kMaxOffers = 256;
 inline constexpr std::size_t kMaxTransferName = 768;
 inline constexpr std::size_t kMaxTransferMime = 256;
+inline constexpr std::size_t kMaxTransferKey = 128;
+/// SHA-256.
+inline constexpr std::size_t kDigestBytes = 32;
 
 class Transfers {
  public:
@@ -46,16 +50,17 @@ class Transfers {
   Transfers& operator=(const Transfers&) = delete;
 
   // -- the application: as in Framing ----------------------------------------------------------------
-  bool offer(TransferHandle handle, std::string name, std::string mime, std::optional<std::uint64_t> size);
-  bool accept(TransferHandle handle);
+  bool offer(TransferHandle handle, std::string name, std::string mime, std::optional<std::uint64_t> size,
+             std::string key);
+  bool accept(TransferHandle handle, std::uint64_t from);
   bool reject(TransferHandle handle, std::string_view reason);
   bool pause(TransferHandle handle);
   bool resume(TransferHandle handle);
   bool cancel(TransferHandle handle, std::string_view reason);
   bool put(TransferHandle handle, std::uint64_t length, Ticket ticket);
-  bool end(TransferHandle handle);
+  bool end(TransferHandle handle, std::string_view digest);
   bool consumed(TransferHandle handle, std::uint64_t length);
-  bool complete(TransferHandle handle);
+  bool complete(TransferHandle handle, std::string_view digest);
   /// Cancels all that is unfinished, and tells the other side.
   void cancelAll(std::string_view reason);
   /// Everything unfinished is Failed; nothing is sent any more.
@@ -90,8 +95,8 @@ class Transfers {
   [[nodiscard]] Transfer* find(TransferHandle handle) const;
   [[nodiscard]] Transfer* findRunning(TransferHandle handle) const;
   void setState(Transfer& transfer, TransferState state, std::string_view reason);
-  void stop(Transfer& transfer, TransferState state, std::string_view reason);
-  void finish(Transfer& transfer, TransferState state, std::string_view reason);
+  void stop(Transfer& transfer, TransferState state, ErrorCode error, std::string_view reason);
+  void finish(Transfer& transfer, TransferState state, ErrorCode error, std::string_view reason);
   void updatePaused(Transfer& transfer);
   void want(Transfer& transfer, unsigned control);
   void freeOffer(Transfer& transfer);
