@@ -25,6 +25,8 @@ export function explain(error: unknown, about = ''): string {
     case 'message-too-big': return 'That message is too big. Send it as a file.'
     case 'rejected': return `${who} declined.`
     case 'cancelled': return 'Cancelled.'
+    case 'corrupted': return 'It did not arrive whole. Let it be sent again.'
+    case 'quota-exceeded': return 'There is no room for it. Free some space, then let it be sent again.'
   }
   switch (e?.name) {
     case 'NotAllowedError':
