@@ -1,4 +1,4 @@
-import type { ConnectionState, CoreErrorCode, CoreEvent, CoreInput, WireProtocol } from './core/types.js'
+import type { ConnectionState, CoreErrorCode, CoreEvent, CoreInput, Lane, WireProtocol } from './core/types.js'
 import type { ConnectionHooks, Driver } from './driver/driver.js'
 import { messageOf, PeerError, type PeerErrorCode } from './errors.js'
 import { Emitter } from './events.js'
@@ -57,7 +57,8 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
   readonly options: object
 
   protected readonly driver: Driver
-  protected readonly handle: number
+  /** @internal */
+  readonly handle: number
   #state: ConnectionState = 'connecting'
   #open = false
   #ended = false
@@ -142,8 +143,8 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
     this.driver.feed(input)
   }
 
-  /** An error about this connection; not emitted. */
-  protected error(type: PeerErrorCode, message: string, cause?: unknown): PeerError {
+  /** An error about this connection; not emitted. @internal */
+  error(type: PeerErrorCode, message: string, cause?: unknown): PeerError {
     return new PeerError(type, message, { peer: this.peer, connectionId: this.connectionId, cause })
   }
 
@@ -217,7 +218,7 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
   // ---- hooks of the driver
 
   /** @internal */
-  message(_format: number, _bytes: Uint8Array<ArrayBuffer>): void {}
+  message(_format: number, _bytes: Uint8Array<ArrayBuffer>, _lane: Lane): void {}
   /** @internal */
   transferData(_transfer: number, _bytes: Uint8Array<ArrayBuffer>): void {}
   /** @internal */

@@ -1,8 +1,9 @@
 import { Connection, type ConnectionEvents, type ConnectionInit } from './connection.js'
-import { Lane, type CoreEvent } from './core/types.js'
-import type { Driver, Encoded } from './driver/driver.js'
-import { PeerError } from './errors.js'
-import { type Deferred, deferred, rejected } from './events.js'
+import type { CoreEvent, Lane } from './core/types.js'
+import type { Driver } from './driver/driver.js'
+import type { Messages, MessagesOwner } from './driver/messages.js'
+import type { PeerError } from './errors.js'
+import { rejected } from './events.js'
 import type { Peer } from './peer.js'
 import { type Files, Transfer, type SendFileOptions, type TransferPort, type TransferSource } from './transfer.js'
 
@@ -21,21 +22,33 @@ export interface SendOptions {
   signal?: AbortSignal
 }
 
-const done = Promise.resolve()
+export interface RequestOptions {
+  /** Milliseconds to wait for the answer; 0 or Infinity: as long as the connection lives. @default 30_000 */
+  timeout?: number
+  /** Gives the request up: the other side's handler learns it by its own `signal`. */
+  signal?: AbortSignal
+  /** As with send(); the answer has the same. @default 'normal' */
+  priority?: SendOptions['priority']
+}
+
+/**
+ * Answers requests: what it returns, or its promise resolves to, is the answer. The message of what it throws is told to
+ * who asked. `signal` aborts when the answer is not wanted any more.
+ */
+export type RequestHandler = (data: any, context: { signal: AbortSignal }) => unknown // eslint-disable-line @typescript-eslint/no-explicit-any -- like data
 
 /** Messages and files to and from one peer: in order, each exactly once, over whatever path works. */
-export class DataConnection extends Connection<DataConnectionEvents> implements TransferPort {
+export class DataConnection extends Connection<DataConnectionEvents> implements TransferPort, MessagesOwner {
   readonly type = 'data'
   /** As given to `connect()`; kept for PeerJS: every connection is reliable and in order. */
   readonly reliable: boolean
   readonly serialization: string
 
-  #room: Deferred<void> | null = null
-  #markers = new Map<number, Deferred<void>>()
+  /** @internal */
+  handler: RequestHandler | null = null
+  /** There once it is open. */
+  #messages: Messages | null = null
   #transfers = new Map<number, Transfer>()
-  /** Values that wait for a Blob inside one of them. */
-  #encoding: Promise<unknown> | null = null
-  #encodingCount = 0
 
   /** @internal */
   constructor(provider: Peer, driver: Driver, init: ConnectionInit) {
@@ -51,7 +64,7 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
 
   /** Messages that wait in JavaScript, as in PeerJS. */
   get bufferSize(): number {
-    return this.driver.counters(this.handle).waiting + this.#encodingCount
+    return this.driver.counters(this.handle).waiting + (this.#messages?.waiting ?? 0)
   }
 
   /** @internal */
@@ -73,34 +86,40 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
    * @param options A boolean (PeerJS's `chunked`) is accepted and means nothing: large messages are always cut.
    */
   send(data: unknown, options?: SendOptions | boolean): Promise<void> {
-    const { priority = 'normal', signal } = typeof options === 'object' ? options : {}
-    if (signal?.aborted) return rejected(this.#aborted())
     const refused = this.#refused()
-    if (refused) return this.#fail(refused)
-    let encoded: Encoded | Promise<Encoded>
-    try {
-      encoded = this.driver.values.encodeValue(data)
-    }
-    catch (error) {
-      return this.#fail(error)
-    }
-    if (this.#encoding || encoded instanceof Promise) return this.#queue(encoded, Lane[priority], signal)
-    return this.#post(encoded, Lane[priority], signal)
+    if (refused) this.say('error', refused)
+    return refused ? rejected(refused) : this.#messages!.send(data, typeof options === 'object' ? options : {})
   }
 
   /** Resolves when everything sent so far is in the other application's hands; rejects with 'connection-closed' if that will not be. */
   delivered(): Promise<void> {
     const refused = this.#refused()
-    if (refused) return rejected(refused)
-    if (this.#encoding) {
-      const all = this.#encoding.then(() => this.delivered())
-      all.catch(() => {})
-      return all
+    return refused ? rejected(refused) : this.#messages!.delivered()
+  }
+
+  /**
+   * Asks the other side, and resolves to what its `onRequest()` handler answers. Exactly once, as with send(), also when the
+   * path is lost meanwhile. Several may be under way; each is answered when its handler is done.
+   *
+   * Rejects with 'request-failed' (the handler threw; its message), 'request-unhandled' (there is none), 'request-busy' (more
+   * than 1024 at once), 'timeout', 'aborted', 'not-open-yet', 'connection-closed', 'data-clone'. No 'error' is emitted, and a
+   * promise that nobody looks at is no unhandled rejection.
+   */
+  request(data: unknown, options: RequestOptions = {}): Promise<any> { // eslint-disable-line @typescript-eslint/no-explicit-any -- like data
+    const refused = this.#refused()
+    return refused ? rejected(refused) : this.#messages!.request(data, options)
+  }
+
+  /**
+   * Answers the other side's `request()`. There is one handler: another one takes its place. Requests that come while there is
+   * none are refused at once, so set it in the listener of 'connection', or before 'open'.
+   * @returns takes the handler away, unless another one took its place
+   */
+  onRequest(handler: RequestHandler): () => void {
+    this.handler = handler
+    return () => {
+      if (this.handler === handler) this.handler = null
     }
-    const marker = this.driver.mark(this.handle)
-    const waiting = this.#markers.get(marker) ?? deferred<void>()
-    this.#markers.set(marker, waiting)
-    return waiting.promise
   }
 
   /**
@@ -151,7 +170,8 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
 
   protected override finish(): void {
     // What was sent before close() goes first, even if a Blob inside is still being read.
-    if (this.#encoding) void this.#encoding.then(() => super.finish())
+    const reading = this.#messages?.reading
+    if (reading) void reading.then(() => super.finish())
     else super.finish()
   }
 
@@ -169,70 +189,17 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
       : this.error('not-open-yet', `The connection to ${this.peer} is not open yet. Wait for its 'open' event before sending.`)
   }
 
-  #fail(cause: unknown): Promise<never> {
-    const error = cause instanceof PeerError
-      ? this.error(cause.type, cause.message, cause.cause)
-      : this.error('data-clone', `A value for ${this.peer} cannot be sent: ${String(cause)}`, cause)
-    this.say('error', error)
-    return rejected(error)
-  }
-
-  /** Keeps the order of send() calls when reading a Blob takes its time. */
-  #queue(encoded: Encoded | Promise<Encoded>, lane: Lane, signal?: AbortSignal): Promise<void> {
-    const before = this.#encoding
-    this.#encodingCount++
-    const turn = (async () => {
-      const [value] = await Promise.allSettled([encoded, before])
-      if (signal?.aborted) throw this.#aborted()
-      if (value.status === 'rejected') return { sent: this.#fail(value.reason) }
-      // In an object: the next one waits until this is handed over, not until there is room.
-      return { sent: this.#post(value.value, lane, signal) }
-    })()
-    const tail: Promise<unknown> = turn.catch(() => {}).finally(() => {
-      this.#encodingCount--
-      if (this.#encoding === tail) this.#encoding = null
-    })
-    this.#encoding = tail
-    const sent = turn.then(({ sent }) => sent)
-    sent.catch(() => {})
-    return sent
-  }
-
-  #post({ format, bytes }: Encoded, lane: Lane, signal?: AbortSignal): Promise<void> {
-    const ticket = this.driver.send(this.handle, lane, format, bytes)
-    if (ticket < 0) return this.#fail(this.error('connection-closed', `The connection to ${this.peer} is closing and takes no more messages.`))
-    if (this.driver.hasRoom(this.handle)) return done
-    this.#room ??= deferred()
-    const { promise } = this.#room
-    if (!signal || !ticket) return promise
-    const aborted = deferred<never>()
-    const abort = (): void => {
-      if (this.driver.withdraw(this.handle, ticket)) aborted.reject(this.#aborted())
-    }
-    signal.addEventListener('abort', abort)
-    const over = (): void => signal.removeEventListener('abort', abort)
-    promise.then(over, over)
-    const first = Promise.race([promise, aborted.promise])
-    first.catch(() => {})
-    return first
-  }
-
   // ---- what the core tells
 
   /** @internal */
   override _event(event: CoreEvent): void {
     switch (event.type) {
+      case 'connection-opened':
+        this.#messages = this.driver.messages(this)
+        return super._event(event)
       case 'room':
-        this.#room?.resolve()
-        this.#room = null
-        return
       case 'delivered':
-        for (const [marker, waiting] of this.#markers) {
-          if (marker > event.marker) continue
-          this.#markers.delete(marker)
-          waiting.resolve()
-        }
-        return
+        return this.#messages?.event(event)
       case 'transfer-offered': {
         const transfer = new Transfer(this, this.handle, event.transfer, event)
         this.#transfers.set(transfer.id, transfer)
@@ -253,25 +220,15 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
   /** @internal */
   override _closed(reason: string): void {
     const error = this.error('connection-closed', `The connection to ${this.peer} closed${reason && ` (${reason})`} before everything was delivered.`)
-    this.#room?.reject(error)
-    this.#room = null
-    for (const waiting of this.#markers.values()) waiting.reject(error)
-    this.#markers.clear()
+    this.#messages?.closed(error)
     for (const transfer of this.#transfers.values()) transfer._end(error)
     this.#transfers.clear()
     super._closed(reason)
   }
 
   /** @internal */
-  override message(format: number, bytes: Uint8Array<ArrayBuffer>): void {
-    let data: unknown
-    try {
-      data = this.driver.values.decodeValue(format, bytes)
-    }
-    catch (error) {
-      return this._error('protocol-violation', `A message from ${this.peer} could not be read and was dropped: ${String(error)}`, error)
-    }
-    this.emit('data', data)
+  override message(format: number, bytes: Uint8Array<ArrayBuffer>, lane: Lane): void {
+    this.#messages?.message(format, bytes, lane)
   }
 
   /** @internal */

@@ -3,9 +3,10 @@ import type { CoreErrorCode } from './core/types.js'
 /**
  * Everything that can be wrong, by name. The first dozen are PeerJS's and mean the same; see
  * {@link PeerErrorType}. `'data-clone'`: a value that cannot be sent. `'aborted'`: an AbortSignal fired. `'quota-exceeded'`: a file
- * found no room.
+ * found no room. `'request-failed'`: the other side's handler threw. `'request-unhandled'`: it has none. `'request-busy'`: it
+ * has too many requests at work.
  */
-export type PeerErrorCode = CoreErrorCode | 'data-clone' | 'aborted' | 'quota-exceeded'
+export type PeerErrorCode = CoreErrorCode | 'data-clone' | 'aborted' | 'quota-exceeded' | 'request-failed' | 'request-unhandled' | 'request-busy'
 
 /** What a {@link PeerError} is about. */
 export interface PeerErrorInfo {

@@ -3,7 +3,9 @@ export type {
   CallOptions, ConnectOptions, PeerEvents, PeerOptions, ReconnectOptions, ResolvedPeerOptions,
 } from './peer.js'
 export type { ConnectionEvents } from './connection.js'
-export { DataConnection, type DataConnectionEvents, type SendOptions } from './data-connection.js'
+export {
+  DataConnection, type DataConnectionEvents, type RequestHandler, type RequestOptions, type SendOptions,
+} from './data-connection.js'
 export { type AnswerOptions, MediaConnection, type MediaConnectionEvents } from './media-connection.js'
 export {
   type AcceptOptions, type SendFileOptions, Transfer, type TransferEvents, type TransferSink, type TransferSource,

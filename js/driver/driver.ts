@@ -14,6 +14,7 @@ import type { Path } from '../stats.js'
 import type { Files } from '../transfer.js'
 import { randomToken } from '../util.js'
 import { Assembly } from './assembly.js'
+import type { Messages, MessagesOwner } from './messages.js'
 
 /** Bytes of a value, and which of the formats 0 to 7 they are in. */
 export interface Encoded { format: number, bytes: Uint8Array }
@@ -37,6 +38,8 @@ export interface Runtime {
   path(report: RTCStatsReport): Path | null
   /** See timer.ts. */
   timer(fire: () => void): { set(at: number | null): void, dispose(): void }
+  /** See messages.ts. */
+  messages(driver: Driver, owner: MessagesOwner): Messages
   /** See spare.ts. */
   spare(rtc: RTCConfiguration): { take(): RTCPeerConnection, renew(): void, dispose(): void }
 }
@@ -44,7 +47,7 @@ export interface Runtime {
 /** One connection, as the driver sees it. */
 export interface ConnectionHooks {
   /** A whole message. `bytes` may be a view of a larger buffer; read it now. */
-  message(format: number, bytes: Uint8Array<ArrayBuffer>): void
+  message(format: number, bytes: Uint8Array<ArrayBuffer>, lane: Lane): void
   /** A piece of an incoming file, a view as above. */
   transferData(transfer: number, bytes: Uint8Array<ArrayBuffer>): void
   /** The core wants these bytes of an outgoing file; answer with {@link Driver.supply} and transfer-end. */
@@ -600,6 +603,11 @@ export class Driver {
 
   // ---- the data border
 
+  /** What a connection that is open does with messages. */
+  messages(owner: MessagesOwner): Messages {
+    return this.#runtime!.messages(this, owner)
+  }
+
   /** js/values; there once anything is open. */
   get values(): ValueCodec {
     return this.#values!
@@ -720,7 +728,7 @@ export class Driver {
         continue
       }
       if (first && last) {
-        this.#guard(() => hooks.message(format, bytes))
+        this.#guard(() => hooks.message(format, bytes, lane))
         continue
       }
       let lanes = this.#assemblies.get(connection)
@@ -730,7 +738,7 @@ export class Driver {
       assembly?.add(bytes)
       if (assembly && last) {
         lanes.delete(lane)
-        this.#guard(() => hooks.message(assembly.format, assembly.take()))
+        this.#guard(() => hooks.message(assembly.format, assembly.take(), lane))
       }
     }
   }

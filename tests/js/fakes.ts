@@ -2,6 +2,7 @@
 import type { Core, CoreConfig, CoreInput, CoreOutput, Delivery, PumpAction } from '../../js/core/types.js'
 import type { Encoded, Runtime, ValueCodec } from '../../js/driver/driver.js'
 import { watchEnvironment } from '../../js/driver/environment.js'
+import { Messages } from '../../js/driver/messages.js'
 import { Spare } from '../../js/driver/spare.js'
 import { PunctualTimer } from '../../js/driver/timer.js'
 import { PeerError } from '../../js/errors.js'
@@ -113,6 +114,7 @@ export const runtime = (core: FakeCore): Runtime => ({
   path: readPath,
   timer: fire => new PunctualTimer(fire),
   spare: rtc => new Spare(rtc),
+  messages: (driver, owner) => new Messages(driver, owner),
 })
 
 export class FakeChannel extends EventTarget {
