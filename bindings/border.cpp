@@ -257,6 +257,10 @@ EMSCRIPTEN_KEEPALIVE std::uint32_t pb_mark(std::uint32_t endpoint, std::uint32_t
   return frames == nullptr ? 0 : frames->mark();
 }
 
+EMSCRIPTEN_KEEPALIVE void pb_hold(std::uint32_t endpoint, std::uint32_t connection, std::uint32_t held, double now) {
+  if (Framing* frames = framing(endpoint, connection)) frames->hold(held != 0, millis(now));
+}
+
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_transfer_put(std::uint32_t endpoint, std::uint32_t connection,
                                                    std::uint32_t transfer, double length) {
   Framing* frames = framing(endpoint, connection);

@@ -85,13 +85,14 @@ void toRecord(const Output& o, Record& record) {
   set(Place::Marker, o.marker);
   set(Place::Length, o.length);
   set(Place::Offset, o.offset);
-  if (o.hasSize || o.type == OutputType::TransferProgress) set(Place::Size, o.size);
+  if (o.hasSize || o.type == OutputType::TransferProgress || o.type == OutputType::ConnectionClosed)
+    set(Place::Size, o.size);
   set(Place::Kind, o.kind);
   set(Place::Protocol, o.protocol);
   set(Place::SdpType, o.sdpType);
   set(Place::State, o.state);
   set(Place::Error, o.error);
-  set(Place::Reliable, o.reliable || o.type == OutputType::ChannelCreate);  // its `ordered`
+  set(Place::Reliable, o.reliable);
   if (o.candidate.hasLineIndex) set(Place::SdpMLineIndex, o.candidate.sdpMLineIndex);
   writeText(record, Place::Text, o.text);
   writeText(record, Place::Label, o.label);

@@ -589,11 +589,15 @@ struct Endpoint::State final : Connection::Host {
       case InputType::PathChanged:
         return connection->pathChanged(in.link, now);
       case InputType::ChannelArrived:
-        return connection->channelArrived(in.link, in.channel, now);
+        return connection->channelArrived(in.link, in.channel, in.text, now);
       case InputType::ChannelOpened:
         return connection->channelOpened(in.channel, static_cast<std::size_t>(in.length), now);
       case InputType::ChannelClosed:
         return connection->channelClosed(in.channel, now);
+      case InputType::SideOpen:
+        return connection->openSide(in, now);
+      case InputType::SideClose:
+        return connection->closeSide(in.transfer);
       default:
         return transfer(in, connection->framing());
     }

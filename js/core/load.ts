@@ -48,6 +48,7 @@ interface Exports {
   _pb_withdraw(endpoint: number, connection: number, ticket: number): number
   _pb_has_room(endpoint: number, connection: number): number
   _pb_mark(endpoint: number, connection: number): number
+  _pb_hold(endpoint: number, connection: number, held: number, now: number): void
   _pb_transfer_put(endpoint: number, connection: number, transfer: number, length: number): number
   _pb_pump(endpoint: number, connection: number, channel: number, bufferedAmount: number, now: number): number
   _pb_unsend(endpoint: number, connection: number): void
@@ -219,6 +220,10 @@ class WasmCore implements Core {
 
   mark(connection: number): number {
     return this.wasm._pb_mark(this.#endpoint, connection)
+  }
+
+  hold(connection: number, held: boolean, now: number): void {
+    this.wasm._pb_hold(this.#endpoint, connection, held ? 1 : 0, now)
   }
 
   transferPut(connection: number, transfer: number, length: number): number {

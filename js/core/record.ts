@@ -51,7 +51,7 @@ export const inputs: readonly CoreInput['type'][] = [
   'start', 'connect', 'answer', 'close', 'stripes', 'disconnect', 'reconnect', 'destroy',
   'id-assigned', 'id-failed', 'signaling-opened', 'signaling-message', 'signaling-closed',
   'op-done', 'op-failed', 'local-candidate', 'gathering-complete', 'negotiation-needed', 'link-state', 'path-changed',
-  'channel-arrived', 'channel-opened', 'channel-closed',
+  'channel-arrived', 'channel-opened', 'channel-closed', 'side-open', 'side-close',
   'transfer-offer', 'transfer-accept', 'transfer-reject', 'transfer-pause', 'transfer-resume', 'transfer-cancel', 'transfer-end',
   'transfer-consumed', 'transfer-complete',
   'network', 'page-hide', 'timeout',
@@ -60,6 +60,7 @@ export const inputs: readonly CoreInput['type'][] = [
 const given: Record<string, string> = {
   id: 'text', peer: 'text', sdp: 'text', name: 'text', reason: 'text', token: 'label', message: 'label', mime: 'label',
   size: 'length', count: 'length', from: 'length', maxMessageSize: 'length', change: 'state', key: 'connectionId', digest: 'text',
+  subprotocol: 'text', side: 'transfer', ordered: 'reliable', maxRetransmits: 'length', maxPacketLifeTime: 'sdpMLineIndex',
 }
 
 // ---- outputs
@@ -67,6 +68,7 @@ const given: Record<string, string> = {
 const told: Record<string, string> = {
   id: 'text', peer: 'text', sdp: 'text', name: 'text', reason: 'text', message: 'text', token: 'label', mime: 'label',
   key: 'connectionId', digest: 'text', bytes: 'size', lowThreshold: 'length', ordered: 'reliable', stripe: 'marker',
+  subprotocol: 'text', maxRetransmits: 'size', maxPacketLifeTime: 'sdpMLineIndex', high: 'offset', normal: 'length', bulk: 'size',
 }
 
 interface Shape {
@@ -88,10 +90,11 @@ export const outputs: readonly Shape[] = [
   'add-candidate link op candidate sdpMid sdpMLineIndex usernameFragment',
   'restart-ice link',
   'rollback link op',
-  'channel-create link channel label ordered lowThreshold',
+  'channel-create link channel label subprotocol ordered maxRetransmits maxPacketLifeTime lowThreshold',
   'channel-bind channel connection lowThreshold',
   'stripe-bind channel connection lowThreshold',
   'channel-close channel',
+  'side-bind channel connection',
   'transmit connection',
   'transfer-read connection transfer offset length',
   'dispose',
@@ -104,7 +107,7 @@ export const outputs: readonly Shape[] = [
   'connection-state connection state reason',
   'connection-opened connection protocol',
   'connection-error connection error message',
-  'connection-closed connection reason',
+  'connection-closed connection reason high normal bulk',
   'room connection',
   'delivered connection marker',
   'transfer-offered connection transfer name mime key size',

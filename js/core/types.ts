@@ -63,9 +63,16 @@ export type CoreInput =
   | { type: 'path-changed', link: number }
   // ---- RTCDataChannel
   /** `channel` is an odd handle that the driver made for it. */
-  | { type: 'channel-arrived', link: number, channel: number, label: string, protocol: string }
+  | { type: 'channel-arrived', link: number, channel: number, label: string, subprotocol: string }
   | { type: 'channel-opened', channel: number, maxMessageSize: number }
   | { type: 'channel-closed', channel: number }
+  // ---- side channels: RTCDataChannels of the application's own, beside the one that carries the connection
+  /** Made on whichever RTCPeerConnection carries the connection, again on each new one. `side` is a number of the caller's. */
+  | {
+    type: 'side-open', connection: number, side: number, label: string, ordered: boolean, maxRetransmits?: number,
+    maxPacketLifeTime?: number,
+  }
+  | { type: 'side-close', connection: number, side: number }
   // ---- transfers
   | { type: 'transfer-offer', connection: number, transfer: number, name: string, mime: string, key: string, size?: number }
   /** `from`: so many bytes are here already. */
@@ -105,12 +112,17 @@ export type CoreCommand =
   | { type: 'restart-ice', link: number }
   /** pc.setLocalDescription({ type: 'rollback' }), where setRemoteDescription does not do it by itself. */
   | { type: 'rollback', link: number, op: number }
-  | { type: 'channel-create', link: number, channel: number, label: string, ordered: boolean, lowThreshold: number }
+  | {
+    type: 'channel-create', link: number, channel: number, label: string, subprotocol?: string, ordered: boolean, maxRetransmits?: number,
+    maxPacketLifeTime?: number, lowThreshold: number,
+  }
   /** Which channel carries this connection from now on, and the threshold for bufferedamountlow; precedes its first transmit. */
   | { type: 'channel-bind', channel: number, connection: number, lowThreshold: number }
   /** This channel carries bulk beside the one that carries the connection. */
   | { type: 'stripe-bind', channel: number, connection: number, lowThreshold: number }
   | { type: 'channel-close', channel: number }
+  /** This channel, just made or just arrived, is a side channel of that connection: the core wants nothing that comes through it. */
+  | { type: 'side-bind', channel: number, connection: number }
   /** Run the pump of this connection (see data border). */
   | { type: 'transmit', connection: number }
   /** Supply bytes [offset, offset+length) of the source by core.transferPut(); fewer, then transfer-end, at its end. */
@@ -134,8 +146,8 @@ export type CoreEvent =
   /** Data: messages can be sent. Media: ANSWER came (caller) or answer() was called (callee). */
   | { type: 'connection-opened', connection: number, protocol: WireProtocol }
   | { type: 'connection-error', connection: number, error: CoreErrorCode, message: string }
-  /** Last event of a connection. */
-  | { type: 'connection-closed', connection: number, reason: string }
+  /** Last event of a connection. How many of its messages were acknowledged or withdrawn, by lane. */
+  | { type: 'connection-closed', connection: number, reason: string, high?: number, normal?: number, bulk?: number }
   /** send() has room again. */
   | { type: 'room', connection: number }
   /** Everything before core.mark() returned `marker` is in the other application's hands. */
@@ -334,7 +346,7 @@ export const Lane = { high: 0, normal: 1, bulk: 2, file: 3 } as const
 export type Lane = (typeof Lane)[keyof typeof Lane]
 
 /** Formats 8 and above belong to the core or are reserved; 0 to 7 to the value codec (js/values). */
-export const Format = { transferControl: 8, transferData: 9, request: 10, response: 11 } as const
+export const Format = { transferControl: 8, transferData: 9, request: 10, response: 11, channel: 12 } as const
 
 /** What the pump shall do next. One object for all answers of an endpoint, and its views are valid until the next call. */
 export interface PumpAction {
@@ -383,6 +395,8 @@ export interface Core {
   hasRoom(connection: number): boolean
   /** See the `delivered` event. */
   mark(connection: number): number
+  /** While held, nothing is acknowledged, so that the other side stops once its window is full. */
+  hold(connection: number, held: boolean, now: number): void
   /** Bytes for a transfer-read; fetched under the returned ticket. */
   transferPut(connection: number, transfer: number, length: number): number
   /** `channel`: one that was bound to the connection; each has its turn. */

@@ -341,6 +341,10 @@ class World {
         Link& link = linkOf(side, output.link);
         check(output.channel % 2 == 0 && output.channel > side.lastChannel, "a channel of ours is new and even");
         side.lastChannel = output.channel;
+        if (!output.text.empty()) {  // a side channel
+          addChannel(side, output.channel, output.link);
+          return;
+        }
         link.channel = output.channel;
         link.offered = true;
         addChannel(side, output.channel, output.link);
@@ -352,6 +356,9 @@ class World {
         if (channel != side.channels.end()) channel->second.connection = output.connection;
         return;
       }
+      case OutputType::SideBind:
+        check(output.channel != 0 && output.connection != 0, "a side channel belongs to a connection");
+        return;
       case OutputType::ChannelClose:
         check(output.channel != 0, "a closed channel has a handle");
         return;

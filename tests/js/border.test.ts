@@ -15,14 +15,15 @@ const inputs: Record<CoreInput['type'], true> = {
   'start': true, 'connect': true, 'answer': true, 'close': true, 'stripes': true, 'disconnect': true, 'reconnect': true, 'destroy': true,
   'id-assigned': true, 'id-failed': true, 'signaling-opened': true, 'signaling-message': true, 'signaling-closed': true,
   'op-done': true, 'op-failed': true, 'local-candidate': true, 'gathering-complete': true, 'negotiation-needed': true,
-  'link-state': true, 'path-changed': true, 'channel-arrived': true, 'channel-opened': true, 'channel-closed': true, 'transfer-offer': true,
+  'link-state': true, 'path-changed': true, 'channel-arrived': true, 'channel-opened': true, 'channel-closed': true, 'side-open': true,
+  'side-close': true, 'transfer-offer': true,
   'transfer-accept': true, 'transfer-reject': true, 'transfer-pause': true, 'transfer-resume': true, 'transfer-cancel': true,
   'transfer-end': true, 'transfer-consumed': true, 'transfer-complete': true, 'network': true, 'page-hide': true, 'timeout': true,
 }
 const outputs: Record<CoreOutput['type'], true> = {
   'request-id': true, 'signaling-connect': true, 'signaling-send': true, 'signaling-close': true, 'link-create': true,
   'link-close': true, 'set-local-description': true, 'set-remote-description': true, 'read-local-description': true,
-  'add-candidate': true, 'restart-ice': true, 'rollback': true, 'channel-create': true, 'channel-bind': true, 'stripe-bind': true, 'channel-close': true,
+  'add-candidate': true, 'restart-ice': true, 'rollback': true, 'channel-create': true, 'channel-bind': true, 'stripe-bind': true, 'channel-close': true, 'side-bind': true,
   'transmit': true, 'transfer-read': true, 'dispose': true, 'peer-state': true, 'peer-opened': true, 'peer-disconnected': true,
   'peer-closed': true, 'peer-error': true, 'connection-incoming': true, 'connection-state': true, 'connection-opened': true,
   'connection-error': true, 'connection-closed': true, 'room': true, 'delivered': true, 'transfer-offered': true,
@@ -82,7 +83,7 @@ describe('the control border', () => {
     }, 2)
     const [create1, channel, local] = drain(ada)
     expect(create1).toEqual({ type: 'link-create', link: 1, connection: 1, stripe: 0 })
-    expect(channel).toEqual({ type: 'channel-create', link: 1, channel: 2, label: 'läbel', ordered: true, lowThreshold: 65536 })
+    expect(channel).toEqual({ type: 'channel-create', link: 1, channel: 2, label: 'läbel', subprotocol: '', ordered: true, lowThreshold: 65536 })
     expect(local).toMatchObject({ type: 'set-local-description', link: 1 })
     ada.handle({ type: 'op-done', op: (local as { op: number }).op, sdpType: 'offer', sdp: 'v=0\r\n' }, 3)
     const [offer] = drain(ada)

@@ -628,12 +628,13 @@ void World::killPcs(Node& node) {
 
 // -- RTCDataChannel ------------------------------------------------------------------------------------
 
-void World::createChannel(int index, ChannelHandle handle, std::uint64_t low) {
+void World::createChannel(int index, ChannelHandle handle, std::uint64_t low, const std::string& subprotocol) {
   Pc& self = pc(index);
   auto made = std::make_unique<ChannelEnd>();
   made->pc = index;
   made->handle = handle;
   made->low = low;
+  made->subprotocol = subprotocol;
   const int channel = static_cast<int>(ends_.size());
   ends_.push_back(std::move(made));
   self.node->channels_.emplace_back(handle, channel);
@@ -769,7 +770,7 @@ void World::land(int index, Flight& flight) {
       ends_.push_back(std::move(made));
       there.channels.push_back(arrived);
       there.node->channels_.emplace_back(handle, arrived);
-      there.node->feed(input::ChannelArrived{there.link, handle});
+      there.node->feed(input::ChannelArrived{there.link, handle, own.subprotocol});
       if (!there.closed && !end(arrived).closed) there.node->feed(input::ChannelOpened{handle, 262'144});
       return;
     }

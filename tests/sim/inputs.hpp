@@ -144,10 +144,35 @@ struct LinkStateChanged {
 struct ChannelArrived {
   LinkHandle link = 0;
   ChannelHandle channel = 0;
+  std::string subprotocol = {};
   operator Input() const {
     Input in = make(InputType::ChannelArrived);
     in.link = link;
     in.channel = channel;
+    in.text = subprotocol;
+    return in;
+  }
+};
+struct SideOpen {
+  ConnectionHandle connection = 0;
+  std::uint32_t side = 0;
+  std::string label = {};
+  operator Input() const {
+    Input in = make(InputType::SideOpen);
+    in.connection = connection;
+    in.transfer = side;
+    in.label = label;
+    in.hasLength = true;
+    return in;
+  }
+};
+struct SideClose {
+  ConnectionHandle connection = 0;
+  std::uint32_t side = 0;
+  operator Input() const {
+    Input in = make(InputType::SideClose);
+    in.connection = connection;
+    in.transfer = side;
     return in;
   }
 };

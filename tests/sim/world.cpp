@@ -224,6 +224,16 @@ std::size_t Node::liveChannels() const {
   }));
 }
 
+std::size_t Node::liveSides(ConnectionHandle connection) const {
+  const auto of = sides.find(connection);
+  if (of == sides.end()) return 0;
+  return static_cast<std::size_t>(std::count_if(channels_.begin(), channels_.end(), [&](const auto& entry) {
+    const World::ChannelEnd& end = world_.end(entry.second);
+    return end.open && !end.closed && !world_.pc(end.pc).closed &&
+           std::find(of->second.begin(), of->second.end(), entry.first) != of->second.end();
+  }));
+}
+
 // -- Node: the driver ----------------------------------------------------------------------------------
 
 void Node::feed(Input input) {
@@ -423,6 +433,9 @@ void Node::perform(Output& output) {
       world_.end(it->second).low = o.length;
       return;
     }
+    case OutputType::SideBind:
+      sides[o.connection].push_back(o.channel);
+      return;
     case OutputType::ChannelClose: {
       const auto it =
           std::find_if(channels_.begin(), channels_.end(), [&](const auto& c) { return c.first == o.channel; });
@@ -556,7 +569,7 @@ void Node::operate(const Output& o) {
     case OutputType::Rollback:
       return world_.rollback(pc, o.op);
     default:
-      return world_.createChannel(pc, o.channel, o.length);
+      return world_.createChannel(pc, o.channel, o.length, o.text);
   }
 }
 

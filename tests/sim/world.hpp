@@ -157,10 +157,13 @@ class Node {
   /// RTCPeerConnections and RTCDataChannels that are not closed.
   [[nodiscard]] std::size_t liveLinks() const;
   [[nodiscard]] std::size_t liveChannels() const;
+  /// Side channels of a connection that are open.
+  [[nodiscard]] std::size_t liveSides(ConnectionHandle connection) const;
 
   std::string name;
   Browser browser;
   std::vector<std::string> events;                                ///< "open:ada", "connection-closed:1:…"
+  std::map<ConnectionHandle, std::vector<ChannelHandle>> sides;   ///< side channels that were ever bound
   std::map<ConnectionHandle, std::vector<std::string>> received;  ///< whole messages
   std::map<ConnectionHandle, std::vector<std::string>> sent;      ///< what send() took, while keepEvents
   std::map<ConnectionHandle, Talk> talks;
@@ -347,8 +350,9 @@ class World {
     Millis wireFree = 0;
     bool awaited = false;   ///< an arrival is scheduled
     bool draining = false;  ///< bufferedamountlow is
-    bool stuck = false;     ///< SCTP waits for its retransmission timer
-    Millis pause = 0;       ///< that timer
+    std::string subprotocol;
+    bool stuck = false;  ///< SCTP waits for its retransmission timer
+    Millis pause = 0;    ///< that timer
     std::uint32_t timer = 0;
   };
 
@@ -480,7 +484,7 @@ class World {
   void setState(int index, LinkState state);
   void closePc(int index);
   void killPcs(Node& node);
-  void createChannel(int pcIndex, ChannelHandle handle, std::uint64_t low);
+  void createChannel(int pcIndex, ChannelHandle handle, std::uint64_t low, const std::string& subprotocol);
   void openChannel(int index);
   void give(int index, Flight::What what, std::string&& frame);
   [[nodiscard]] std::uint64_t buffered(const ChannelEnd& end) const;

@@ -43,9 +43,13 @@ enum class InputType : std::uint8_t {
   LinkState,          ///< link, linkState
   PathChanged,        ///< link: its ICE transport selected another pair of candidates
   // RTCDataChannel.
-  ChannelArrived,  ///< link, channel
+  ChannelArrived,  ///< link, channel, text (its subprotocol)
   ChannelOpened,   ///< channel, length (maxMessageSize)
   ChannelClosed,   ///< channel
+  // Side channels: RTCDataChannels of the application's own, beside the one that carries the connection.
+  SideOpen,   ///< connection, transfer (the side's number), label, reliable (ordered), length (maxRetransmits) and
+              ///< candidate.sdpMLineIndex (maxPacketLifeTime) where given
+  SideClose,  ///< connection, transfer (the side's number)
   // Transfers: connection, transfer.
   TransferOffer,   ///< text (the name), label (the mime type), connectionId (the key), length (the size) if it is known
   TransferAccept,  ///< length (bytes that are there already)
@@ -71,7 +75,7 @@ struct Input {
   bool reliable = false;
   bool hasText = false;  ///< asked by Start and OpDone, whose text may be absent
   bool hasMetadata = false;
-  bool hasLength = false;  ///< asked by TransferOffer
+  bool hasLength = false;  ///< asked by TransferOffer and SideOpen
 
   ConnectionHandle connection = 0;
   LinkHandle link = 0;
@@ -109,10 +113,12 @@ enum class OutputType : std::uint8_t {
   AddCandidate,          ///< link, op, candidate
   RestartIce,            ///< link
   Rollback,              ///< link, op: for browsers whose setRemoteDescription does not roll back by itself
-  ChannelCreate,         ///< link, channel, label, lowThreshold; always ordered
+  ChannelCreate,         ///< link, channel, label, reliable (ordered), lowThreshold, text (its subprotocol), size
+                         ///< (maxRetransmits) and candidate.sdpMLineIndex (maxPacketLifeTime) where given
   ChannelBind,           ///< channel, connection, lowThreshold
   StripeBind,            ///< channel, connection, lowThreshold: it carries Bulk and File beside the other one
   ChannelClose,          ///< channel
+  SideBind,              ///< channel, connection: it is a side channel of this one, whatever comes through it
   Transmit,              ///< connection
   TransferRead,          ///< connection, transfer, offset, length
   Dispose,
@@ -126,7 +132,8 @@ enum class OutputType : std::uint8_t {
   ConnectionState,     ///< connection, state (ConnectionState), reason
   ConnectionOpened,    ///< connection, protocol
   ConnectionError,     ///< connection, error, message
-  ConnectionClosed,    ///< connection, reason
+  ConnectionClosed,    ///< connection, reason, and how many messages were acknowledged or withdrawn: offset (of lane
+                       ///< High), length (Normal), size (Bulk)
   Room,                ///< connection
   Delivered,           ///< connection, marker
   TransferOffered,     ///< connection, transfer, name, mime, key, size?

@@ -1,6 +1,8 @@
 #include "connection/connection.hpp"
 
 #include <algorithm>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/planted.hpp"
@@ -16,6 +18,11 @@ constexpr Millis kAsleep = 1'500;
 constexpr Millis kLongestStripePause = 30'000;
 // Once the old path won, the side that does not decide waits so long for the other to come through the fresh one.
 constexpr Millis kRacerLinger = 5'000;
+
+// What a side channel's subprotocol begins with; its number follows. docs/protocol.md, "Side channels".
+constexpr std::string_view kSideProtocol = "peerbridge.channel.";
+// Of each side's, for one connection.
+constexpr std::size_t kMaxSides = 32;
 
 /// Exactly one side yields when offers cross, and both compute the same: the smaller id is the polite one.
 bool isPolite(const Connection::Identity& identity) {
@@ -92,12 +99,18 @@ void Connection::finish(const char* reason) {
   dropStripes(1);
   retire(fresh_);
   retire(current_);
+  sides_.clear();
   tellClosed(reason);
 }
 
 void Connection::tellClosed(const char* reason) {
   if (std::exchange(closedTold_, true)) return;
-  outbox_.add(OutputType::ConnectionClosed, identity_.handle).text = closeReason_ == nullptr ? reason : closeReason_;
+  Output& out = outbox_.add(OutputType::ConnectionClosed, identity_.handle);
+  out.text = closeReason_ == nullptr ? reason : closeReason_;
+  if (!framing_) return;
+  out.offset = framing_->acknowledged(Lane::High);
+  out.length = framing_->acknowledged(Lane::Normal);
+  out.size = framing_->acknowledged(Lane::Bulk);
 }
 
 // -- links ---------------------------------------------------------------------------------------------
@@ -131,6 +144,7 @@ std::unique_ptr<Link> Connection::makeLink(std::uint32_t number, bool offering, 
     out.link = link->handle;
     out.channel = link->channel;
     out.label = identity_.kind == ConnectionKind::Media ? "undefined" : identity_.label;
+    out.reliable = true;  // ordered
     out.length = framingConfig_.highWaterBytes / 4;
     link->need(*this, now);
   }
@@ -142,6 +156,7 @@ void Connection::retire(std::unique_ptr<Link>& link) {
   if (link == current_ && framing_ && framing_->attached()) framing_->detach();
   if (link->slot > 0 && framing_) framing_->detachStripe(link->slot);
   if (link->channel != 0) host_.own(HandleKind::Channel, link->channel, 0);
+  loseSides(link->handle, 0);
   // What the browser is at work on is not reported any more.
   host_.own(HandleKind::Op, link->op(), 0);
   for (const Op op : link->candidateOps) host_.own(HandleKind::Op, op, 0);
@@ -662,11 +677,20 @@ void Connection::pathChanged(LinkHandle handle, Millis now) {
   }
 }
 
-void Connection::channelArrived(LinkHandle handle, ChannelHandle channel, Millis now) {
+void Connection::channelArrived(LinkHandle handle, ChannelHandle channel, const std::string& subprotocol, Millis now) {
   now_ = now;
   Link* link = withHandle(handle);
+  if (link != nullptr && subprotocol.starts_with(kSideProtocol) && isNative() &&
+      identity_.kind == ConnectionKind::Data && countSides(false) < kMaxSides) {
+    Side& side = sides_.emplace_back();
+    side.channel = channel;
+    side.link = handle;
+    host_.own(HandleKind::Channel, channel, identity_.handle);
+    outbox_.add(OutputType::SideBind, identity_.handle).channel = channel;
+    return;
+  }
   // The offerer makes exactly one; whatever else arrives belongs to nobody.
-  if (link == nullptr || identity_.outgoing || link->channel != 0) {
+  if (link == nullptr || identity_.outgoing || link->channel != 0 || subprotocol.starts_with(kSideProtocol)) {
     outbox_.add(OutputType::ChannelClose).channel = channel;
     return;
   }
@@ -715,13 +739,83 @@ void Connection::bindChannel(Millis now) {
   if (identity_.kind == ConnectionKind::Data && enter(Trigger::Up, "the channel is open")) {
     outbox_.add(OutputType::ConnectionOpened, identity_.handle).protocol = protocol_.value_or(Protocol::Native);
   }
+  for (Side& side : sides_) {
+    if (side.channel == 0) makeSide(side);
+  }
+}
+
+// -- side channels -------------------------------------------------------------------------------------
+
+void Connection::openSide(Input& wish, Millis now) {
+  now_ = now;
+  const std::uint32_t number = wish.transfer;
+  const bool known =
+      std::any_of(sides_.begin(), sides_.end(), [number](const Side& side) { return side.number == number; });
+  if (number == 0 || known || !isUp() || !isNative() || identity_.kind != ConnectionKind::Data ||
+      countSides(true) >= kMaxSides) {
+    return;
+  }
+  Side& side = sides_.emplace_back();
+  side.number = number;
+  side.label = std::move(wish.label);
+  side.ordered = wish.reliable;
+  side.hasRetransmits = wish.hasLength;
+  side.retransmits = static_cast<std::uint16_t>(wish.length);
+  side.hasLifeTime = wish.candidate.hasLineIndex;
+  side.lifeTime = wish.candidate.sdpMLineIndex;
+  if (this->channel() != 0) makeSide(side);
+}
+
+/// Before: the current link's channel is open.
+void Connection::makeSide(Side& side) {
+  side.link = current_->handle;
+  side.channel = outbox_.nextChannel();
+  host_.own(HandleKind::Channel, side.channel, identity_.handle);
+  Output& out = outbox_.add(OutputType::ChannelCreate);
+  out.link = side.link;
+  out.channel = side.channel;
+  out.label = side.label;
+  out.text = std::string(kSideProtocol) + std::to_string(side.number);
+  out.reliable = side.ordered;
+  out.hasSize = side.hasRetransmits;
+  out.size = side.retransmits;
+  out.candidate.hasLineIndex = side.hasLifeTime;
+  out.candidate.sdpMLineIndex = side.lifeTime;
+  outbox_.add(OutputType::SideBind, identity_.handle).channel = side.channel;
+}
+
+void Connection::closeSide(std::uint32_t number) {
+  for (auto side = sides_.begin(); side != sides_.end(); ++side) {
+    if (number == 0 || side->number != number) continue;
+    if (side->channel != 0) {
+      host_.own(HandleKind::Channel, side->channel, 0);
+      outbox_.add(OutputType::ChannelClose).channel = side->channel;
+    }
+    sides_.erase(side);
+    return;
+  }
+}
+
+std::size_t Connection::countSides(bool ours) const {
+  return static_cast<std::size_t>(
+      std::count_if(sides_.begin(), sides_.end(), [ours](const Side& side) { return (side.number != 0) == ours; }));
+}
+
+void Connection::loseSides(LinkHandle link, ChannelHandle channel) {
+  std::erase_if(sides_, [&](Side& side) {
+    if (side.channel == 0 || (channel != 0 ? side.channel != channel : side.link != link)) return false;
+    host_.own(HandleKind::Channel, side.channel, 0);
+    side.channel = 0;
+    // Ours is made again on the next link; the other side's is the other side's affair.
+    return side.number == 0;
+  });
 }
 
 void Connection::channelClosed(ChannelHandle channel, Millis now) {
   now_ = now;
   if (fresh_ && fresh_->channel == channel) return racerLost(now);
   if (Link* link = withChannel(channel); link != nullptr && link->slot > 0) return stripeLost(*link, now);
-  if (!current_ || current_->channel != channel) return;
+  if (!current_ || current_->channel != channel) return loseSides(0, channel);
   host_.own(HandleKind::Channel, channel, 0);
   current_->channel = 0;
   current_->channelOpen = false;

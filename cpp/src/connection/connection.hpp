@@ -75,6 +75,9 @@ class Connection final : private Negotiation::Sink {
   void setStripes(std::uint64_t count, Millis now);
   /// The endpoint goes away. `farewell`: the goodbye frame may still be sent; otherwise everything ends now.
   void destroy(bool farewell, Millis now);
+  /// A side channel of the application's own. It is made on whichever link carries the connection, until closeSide().
+  void openSide(Input& wish, Millis now);
+  void closeSide(std::uint32_t number);
 
   // -- signaling -------------------------------------------------------------------------------------
   /// What `message` holds may be moved from, as with the inputs below.
@@ -94,7 +97,7 @@ class Connection final : private Negotiation::Sink {
   void negotiationNeeded(LinkHandle handle, Millis now);
   void linkStateChanged(LinkHandle handle, LinkState state, Millis now);
   void pathChanged(LinkHandle handle, Millis now);
-  void channelArrived(LinkHandle handle, ChannelHandle channel, Millis now);
+  void channelArrived(LinkHandle handle, ChannelHandle channel, const std::string& subprotocol, Millis now);
   void channelOpened(ChannelHandle channel, std::size_t maxMessageSize, Millis now);
   void channelClosed(ChannelHandle channel, Millis now);
   void networkChanged(NetworkChange change, Millis now);
@@ -128,6 +131,19 @@ class Connection final : private Negotiation::Sink {
   [[nodiscard]] bool awaitsAnswer() const { return identity_.outgoing && !answered_ && phase_ == Phase::Negotiating; }
 
  private:
+  /// An RTCDataChannel beside the one that carries the connection; what goes through it is not our business.
+  struct Side {
+    std::uint32_t number = 0;   ///< of ours; 0: the other side made it
+    ChannelHandle channel = 0;  ///< 0: there is none now
+    LinkHandle link = 0;        ///< the one that `channel` belongs to
+    std::string label;
+    bool ordered = false;
+    bool hasRetransmits = false;
+    bool hasLifeTime = false;
+    std::uint16_t retransmits = 0;
+    std::uint16_t lifeTime = 0;
+  };
+
   // Negotiation::Sink
   Op setLocalDescription(Negotiation& from) override;
   Op setRemoteDescription(Negotiation& from, const Description& description) override;
@@ -172,6 +188,10 @@ class Connection final : private Negotiation::Sink {
   Output& command(OutputType type, Negotiation& link);
   /// The channel of the current link is open: frames go there from now on.
   void bindChannel(Millis now);
+  void makeSide(Side& side);
+  [[nodiscard]] std::size_t countSides(bool ours) const;
+  /// The channels of this link are gone, or one channel when that is not 0.
+  void loseSides(LinkHandle link, ChannelHandle channel);
   void race(Millis now);
   void racerLost(Millis now);
   /// The racer takes over.
@@ -210,6 +230,7 @@ class Connection final : private Negotiation::Sink {
   std::unique_ptr<Link> current_;               ///< carries the frames, or is meant to
   std::unique_ptr<Link> fresh_;                 ///< races it while the path is down
   std::vector<std::unique_ptr<Link>> stripes_;  ///< carry bulk beside it
+  std::vector<Side> sides_;
   std::vector<std::unique_ptr<Link>> retired_;  ///< closed, and perhaps still on the stack; gone with settle()
   std::uint32_t newest_ = 0;                    ///< number of the newest link
 
