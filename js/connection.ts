@@ -168,7 +168,7 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
         if (this.#watched) this.#lookAtPath()
         return
       case 'connection-error': return this._error(event.error, event.message)
-      case 'connection-closed': return this._closed(event.reason)
+      case 'connection-closed': return this._closed(event.reason, event)
       default: // about the peer, or about data: not ours
     }
   }
@@ -179,7 +179,7 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
   }
 
   /** @internal */
-  _closed(reason: string): void {
+  _closed(reason: string, _counts?: { high?: number, normal?: number, bulk?: number }): void {
     this.#ended = true
     this.#open = false
     clearTimeout(this.#pathTimer)
@@ -237,6 +237,8 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
   track(_event: RTCTrackEvent): void {}
   /** @internal */
   channelOpened(): void {}
+  /** @internal */
+  side(_dc: RTCDataChannel, _mine: boolean): void {}
   /** @internal */
   sdp(sdp: string): string {
     const transform = (this.options as { sdpTransform?: (sdp: string) => string }).sdpTransform

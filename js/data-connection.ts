@@ -1,5 +1,6 @@
 import { Connection, type ConnectionEvents, type ConnectionInit } from './connection.js'
 import type { CoreEvent, Lane } from './core/types.js'
+import type { ChannelOptions, PeerChannel } from './driver/channels.js'
 import type { Driver } from './driver/driver.js'
 import type { Messages, MessagesOwner } from './driver/messages.js'
 import type { PeerError } from './errors.js'
@@ -9,6 +10,14 @@ import { type Files, Transfer, type SendFileOptions, type TransferPort, type Tra
 
 export interface DataConnectionEvents extends ConnectionEvents {
   data: (data: any) => void // eslint-disable-line @typescript-eslint/no-explicit-any -- as in PeerJS
+  /**
+   * A message that was not delivered when the connection closed, once for each, in the order of send() within a priority,
+   * right before 'close'. `data` is what send() was given. Not delivered is what the other side has not acknowledged: of the
+   * last ones it may have got some. Files and requests fail by themselves and are not reported.
+   */
+  undelivered: (data: any, info: { priority: 'high' | 'normal' | 'bulk' }) => void // eslint-disable-line @typescript-eslint/no-explicit-any -- like data
+  /** The other side made a channel with channel(); from here on, that with its label answers the same one. */
+  channel: (channel: PeerChannel) => void
   /** The other side offers a file: `accept()` or `reject()` it. When nobody listens it is rejected. */
   transfer: (transfer: Transfer) => void
   /** As in PeerJS: an RTCDataChannel of it opened. */
@@ -35,7 +44,8 @@ export interface RequestOptions {
  * Answers requests: what it returns, or its promise resolves to, is the answer. The message of what it throws is told to
  * who asked. `signal` aborts when the answer is not wanted any more.
  */
-export type RequestHandler = (data: any, context: { signal: AbortSignal }) => unknown // eslint-disable-line @typescript-eslint/no-explicit-any -- like data
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- like data
+export type RequestHandler = (data: any, context: { signal: AbortSignal }) => unknown
 
 /** Messages and files to and from one peer: in order, each exactly once, over whatever path works. */
 export class DataConnection extends Connection<DataConnectionEvents> implements TransferPort, MessagesOwner {
@@ -46,6 +56,9 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
 
   /** @internal */
   handler: RequestHandler | null = null
+  /** @internal */
+  over = false
+  #paused = false
   /** There once it is open. */
   #messages: Messages | null = null
   #transfers = new Map<number, Transfer>()
@@ -97,6 +110,38 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
     return refused ? rejected(refused) : this.#messages!.delivered()
   }
 
+  /** Did pause() stop it? */
+  get paused(): boolean {
+    return this.#paused
+  }
+
+  /**
+   * No 'data' and no requests from now on, until resume(). What comes meanwhile is kept, and nothing is acknowledged: so the
+   * other side stops once its window is full, its send() promises wait, and memory here stays flat. Files have windows of
+   * their own. Answers to your own requests still come, where the window lets them. When the connection closes, what was kept
+   * is emitted first. Twice is harmless; before 'open' it holds from the first message on.
+   */
+  pause(): void {
+    this.#paused = true
+    this.#messages?.pause()
+  }
+
+  /** Goes on after pause(): emits what was kept, at once and in order, until a listener pauses again. */
+  resume(): void {
+    this.#paused = false
+    this.#messages?.resume()
+  }
+
+  /**
+   * `for await (const message of conn)`: the messages from now on, one by one, until the connection closes. While the loop is
+   * busy with one, the connection is paused. A loop that is left leaves it paused, unless there are listeners of 'data': then
+   * nothing is lost for the next loop.
+   */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- like data
+  async* [Symbol.asyncIterator](): AsyncGenerator<any, void, undefined> {
+    yield* (await this.driver.runtime).iterate(this)
+  }
+
   /**
    * Asks the other side, and resolves to what its `onRequest()` handler answers. Exactly once, as with send(), also when the
    * path is lost meanwhile. Several may be under way; each is answered when its handler is done.
@@ -105,7 +150,8 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
    * than 1024 at once), 'timeout', 'aborted', 'not-open-yet', 'connection-closed', 'data-clone'. No 'error' is emitted, and a
    * promise that nobody looks at is no unhandled rejection.
    */
-  request(data: unknown, options: RequestOptions = {}): Promise<any> { // eslint-disable-line @typescript-eslint/no-explicit-any -- like data
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- like data
+  request(data: unknown, options: RequestOptions = {}): Promise<any> {
     const refused = this.#refused()
     return refused ? rejected(refused) : this.#messages!.request(data, options)
   }
@@ -120,6 +166,20 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
     return () => {
       if (this.handler === handler) this.handler = null
     }
+  }
+
+  /**
+   * A channel for what is worthless when it is late: positions in a game, pointers, sensors. Its messages are not ordered and
+   * sent once unless `options` say otherwise; they are lost with the path and never replayed, and wait for nothing that
+   * send() sends. The other side gets the event 'channel', or the one that it made under the same label: both sides may call
+   * this, and each label is one channel. Where there is one already, that is answered, whatever the options. It goes on when
+   * the connection was recovered, and ends with it. At most 32 from each side.
+   * @throws {PeerError} 'not-open-yet', 'connection-closed', 'invalid-argument', 'invalid-state', 'incompatible-peer' (PeerJS)
+   */
+  channel(label: string, options: ChannelOptions = {}): PeerChannel {
+    const refused = this.#refused()
+    if (refused) throw refused
+    return this.#messages!.channel(label, options)
   }
 
   /**
@@ -189,17 +249,15 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
       : this.error('not-open-yet', `The connection to ${this.peer} is not open yet. Wait for its 'open' event before sending.`)
   }
 
+  #made(): Messages {
+    return this.#messages ??= this.driver.messages(this)
+  }
+
   // ---- what the core tells
 
   /** @internal */
   override _event(event: CoreEvent): void {
     switch (event.type) {
-      case 'connection-opened':
-        this.#messages = this.driver.messages(this)
-        return super._event(event)
-      case 'room':
-      case 'delivered':
-        return this.#messages?.event(event)
       case 'transfer-offered': {
         const transfer = new Transfer(this, this.handle, event.transfer, event)
         this.#transfers.set(transfer.id, transfer)
@@ -213,16 +271,20 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
         if (event.type === 'transfer-state' && isFinal.has(event.state)) this.#transfers.delete(event.transfer)
         return transfer?._event(event)
       }
-      default: super._event(event)
+      default:
+        if (event.type === 'connection-opened') this.#made()
+        super._event(event)
+        this.#messages?.event(event)
     }
   }
 
   /** @internal */
-  override _closed(reason: string): void {
+  override _closed(reason: string, { high, normal, bulk }: { high?: number, normal?: number, bulk?: number } = {}): void {
     const error = this.error('connection-closed', `The connection to ${this.peer} closed${reason && ` (${reason})`} before everything was delivered.`)
-    this.#messages?.closed(error)
+    this.#messages?.closed(error, high, normal, bulk)
     for (const transfer of this.#transfers.values()) transfer._end(error)
     this.#transfers.clear()
+    this.over = true
     super._closed(reason)
   }
 
@@ -244,6 +306,11 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
   /** @internal */
   supply(transfer: number, bytes: Uint8Array): void {
     this.driver.supply(this.handle, transfer, bytes)
+  }
+
+  /** @internal */
+  override side(dc: RTCDataChannel, mine: boolean): void {
+    this.#made().side(dc, mine)
   }
 
   /** @internal */

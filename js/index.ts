@@ -6,6 +6,7 @@ export type { ConnectionEvents } from './connection.js'
 export {
   DataConnection, type DataConnectionEvents, type RequestHandler, type RequestOptions, type SendOptions,
 } from './data-connection.js'
+export type { ChannelOptions, PeerChannel, PeerChannelEvents } from './driver/channels.js'
 export { type AnswerOptions, MediaConnection, type MediaConnectionEvents } from './media-connection.js'
 export {
   type AcceptOptions, type SendFileOptions, Transfer, type TransferEvents, type TransferSink, type TransferSource,

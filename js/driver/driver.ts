@@ -14,6 +14,7 @@ import type { Path } from '../stats.js'
 import type { Files } from '../transfer.js'
 import { randomToken } from '../util.js'
 import { Assembly } from './assembly.js'
+import type { Readable } from './iterate.js'
 import type { Messages, MessagesOwner } from './messages.js'
 
 /** Bytes of a value, and which of the formats 0 to 7 they are in. */
@@ -38,6 +39,8 @@ export interface Runtime {
   path(report: RTCStatsReport): Path | null
   /** See timer.ts. */
   timer(fire: () => void): { set(at: number | null): void, dispose(): void }
+  /** See iterate.ts. */
+  iterate(from: Readable): AsyncGenerator<unknown, void, undefined>
   /** See messages.ts. */
   messages(driver: Driver, owner: MessagesOwner): Messages
   /** See spare.ts. */
@@ -63,6 +66,8 @@ export interface ConnectionHooks {
   iceState(state: RTCIceConnectionState): void
   /** A data channel of the RTCPeerConnection that carries the connection opened. */
   channelOpened(): void
+  /** A side channel was made for it, or came. */
+  side(dc: RTCDataChannel, mine: boolean): void
   /** What the other side shall see as our description. */
   sdp(sdp: string): string
 }
@@ -142,6 +147,8 @@ export class Driver {
   #core: Core | null = null
   #values: ValueCodec | null = null
   #runtime: Runtime | null = null
+  /** On its way since this was made. */
+  runtime!: Promise<Runtime>
   #draining = false
   #timer: ReturnType<Runtime['timer']> | null = null
   #spare: ReturnType<Runtime['spare']> | null = null
@@ -163,7 +170,7 @@ export class Driver {
 
   async #begin(): Promise<void> {
     const options = this.#options
-    const runtime = this.#runtime = await options.load()
+    const runtime = this.#runtime = await (this.runtime = options.load())
     if (this.#disposed) return
     this.#core = runtime.create(options.config, performance.now())
     this.#timer = runtime.timer(() => {
@@ -365,6 +372,13 @@ export class Driver {
         channel?.dc.close()
         return
       }
+      case 'side-bind': {
+        const channel = this.#channels.get(command.channel)
+        // Its close is still told.
+        if (channel) channel.dc.onopen = channel.dc.onmessage = null
+        // Handles that are made here are odd: those of the other side's.
+        return this.#guard(() => channel && this.#options.hooks(command.connection)?.side(channel.dc, command.channel % 2 === 0))
+      }
       case 'transmit': return this.#pump(command.connection, core)
       case 'transfer-read': {
         const { connection, transfer, offset, length } = command
@@ -462,7 +476,7 @@ export class Driver {
     pc.ondatachannel = ({ channel: dc }) => {
       const channel = this.handle()
       const open = this.#attachChannel(link, channel, dc)
-      this.feed({ type: 'channel-arrived', link, channel, label: dc.label, protocol: dc.protocol })
+      this.feed({ type: 'channel-arrived', link, channel, label: dc.label, subprotocol: dc.protocol })
       // One that arrives may be open already, and then fires 'open' or not.
       if (dc.readyState === 'open') open()
     }
@@ -546,11 +560,12 @@ export class Driver {
 
   // ---- RTCDataChannel
 
-  #createChannel({ link, channel, label, ordered, lowThreshold }: CoreCommand & { type: 'channel-create' }): void {
+  #createChannel(command: CoreCommand & { type: 'channel-create' }): void {
+    const { link, channel, label, subprotocol: protocol, ordered, maxRetransmits, maxPacketLifeTime, lowThreshold } = command
     const pc = this.#links.get(link)?.pc
     if (!pc) return
     try {
-      const dc = pc.createDataChannel(label, { ordered })
+      const dc = pc.createDataChannel(label, { ordered, protocol, maxRetransmits, maxPacketLifeTime } as RTCDataChannelInit)
       dc.bufferedAmountLowThreshold = lowThreshold
       this.#attachChannel(link, channel, dc)
     }
@@ -642,6 +657,12 @@ export class Driver {
   supply(connection: number, transfer: number, bytes: Uint8Array): void {
     const ticket = this.#core?.transferPut(connection, transfer, bytes.length)
     if (ticket) this.#keep(connection, ticket, bytes)
+    this.#wake(connection)
+  }
+
+  /** While held, nothing is acknowledged. */
+  hold(connection: number, held: boolean): void {
+    this.#core?.hold(connection, held, performance.now())
     this.#wake(connection)
   }
 

@@ -1,59 +1,95 @@
-// What a data connection does with messages: values to bytes and back, in order, and who waits for room and delivery.
+// What a data connection does with messages: values to bytes and back, in order; who waits for room and delivery; what comes
+// while the application does not read; what was not delivered.
 //
 // Loaded with the core. Who calls: DataConnection, once it is open; before, there is nothing to send and nothing comes.
 
-import { Format, Lane, type CoreEvent } from '../core/types.js'
+import { Format, Lane, type ConnectionState, type CoreEvent, type WireProtocol } from '../core/types.js'
 import { PeerError, type PeerErrorCode } from '../errors.js'
-import { type Deferred, deferred, rejected } from '../events.js'
+import { type Deferred, deferred, rejected, surface } from '../events.js'
+import { Channels, type ChannelOptions, type PeerChannel } from './channels.js'
 import type { RequestHandler, RequestOptions, SendOptions } from '../data-connection.js'
 import type { Driver, Encoded } from './driver.js'
 import { Requests } from './requests.js'
+import { Unacknowledged } from './unacknowledged.js'
 
 /** The connection that messages belong to. */
 export interface MessagesOwner {
   readonly handle: number
   readonly peer: string
   readonly handler: RequestHandler | null
+  readonly paused: boolean
+  readonly state: ConnectionState
+  readonly protocol: WireProtocol | undefined
   /** An error about this connection; not emitted. */
   error(type: PeerErrorCode, message: string, cause?: unknown): PeerError
   _error(type: 'protocol-violation', message: string, cause?: unknown): void
   emit(event: 'data', data: unknown): boolean
   emit(event: 'error', error: PeerError): boolean
+  emit(event: 'channel', channel: PeerChannel): boolean
+  emit(event: 'undelivered', data: unknown, info: { priority: Priority }): boolean
 }
+
+type Priority = NonNullable<SendOptions['priority']>
 
 /** What is handed to the core, by whom and how. */
 export interface Post {
   lane: Lane
+  /** What send() was given. */
+  data?: unknown
   signal?: AbortSignal | undefined
   /** Not of send(): who posted it tells what went wrong. */
   quiet?: boolean
-  /** Of the core, once it waits there. */
+  /** Of the core, once it waits there; 0 when the core has its bytes. */
   ticket?: number
+  /** How many messages its lane had before. */
+  place?: number
   /** Nobody wants it any more. */
   withdrawn?: boolean
 }
 
 const done = Promise.resolve()
+const priorities: readonly Priority[] = ['high', 'normal', 'bulk']
+
+/** After so many bytes or messages the core is asked to tell when they are delivered, so that they can be forgotten. */
+const markedBytes = 65_536
+const markedMessages = 1024
 
 export class Messages {
   readonly #driver: Driver
   readonly #owner: MessagesOwner
   readonly #requests: Requests
+  readonly #channels: Channels
   #room: Deferred<void> | null = null
   readonly #markers = new Map<number, Deferred<void>>()
   /** Values that wait for a Blob inside one of them. */
   #reading: Promise<unknown> | null = null
-  #readingCount = 0
+  readonly #unread = new Set<Post>()
+  #over = false
+
+  /** By lane. */
+  readonly #sent = [new Unacknowledged(), new Unacknowledged(), new Unacknowledged()]
+  /** By marker: how many messages each lane had. */
+  readonly #marks = new Map<number, number[]>()
+  #unmarkedBytes = 0
+  #unmarkedMessages = 0
+
+  /** What came while the application does not read: buffer, offset, length, format, lane of each. Views would cost thrice as much. */
+  readonly #kept: (ArrayBuffer | number)[] = []
+  /** Of #kept, so many places are handed over. */
+  #taken = 0
+  #flushing = false
 
   constructor(driver: Driver, owner: MessagesOwner) {
     this.#driver = driver
     this.#owner = owner
     this.#requests = new Requests(this, owner)
+    this.#channels = new Channels(this, driver, owner)
+    if (owner.paused) this.pause()
   }
 
   /** How many messages wait for a Blob. */
   get waiting(): number {
-    return this.#readingCount
+    return this.#unread.size
   }
 
   /** Until what was sent is with the core; null when it is. */
@@ -67,7 +103,7 @@ export class Messages {
     if (signal?.aborted) return rejected(this.aborted(signal))
     const lane = Lane[priority]
     try {
-      return this.#hand(this.encode(data), { lane, signal })
+      return this.#hand(this.encode(data), { lane, signal, data })
     }
     catch (error) {
       return this.#fail(error)
@@ -75,7 +111,22 @@ export class Messages {
   }
 
   request(data: unknown, options: RequestOptions): Promise<unknown> {
+    if (this.#isForeign) return rejected(this.#foreign('requests'))
     return this.#requests.ask(data, options)
+  }
+
+  /** @throws {PeerError} 'invalid-argument', 'invalid-state', 'incompatible-peer' */
+  channel(label: string, options: ChannelOptions): PeerChannel {
+    if (this.#isForeign) throw this.#foreign('channels')
+    return this.#channels.get(label, options)
+  }
+
+  get #isForeign(): boolean {
+    return this.#owner.protocol === 'peerjs'
+  }
+
+  #foreign(what: string): PeerError {
+    return this.#owner.error('incompatible-peer', `${this.#owner.peer} uses PeerJS, which knows no ${what}.`)
   }
 
   /** @throws {PeerError} 'data-clone' */
@@ -98,6 +149,7 @@ export class Messages {
   withdraw(post: Post): boolean {
     if (post.ticket === undefined) post.withdrawn = true
     else if (!post.ticket || !this.#driver.withdraw(this.#owner.handle, post.ticket)) return false
+    else this.#sent[post.lane]!.drop(post.place!)
     return true
   }
 
@@ -138,9 +190,10 @@ export class Messages {
   /** Keeps the order of send() calls when reading a Blob takes its time. */
   #queue(encoded: Encoded | Promise<Encoded>, post: Post): Promise<void> {
     const before = this.#reading
-    this.#readingCount++
+    this.#unread.add(post)
     const turn = (async () => {
       const [value] = await Promise.allSettled([encoded, before])
+      this.#unread.delete(post)
       if (post.signal?.aborted) throw this.aborted(post.signal)
       if (post.withdrawn) return { sent: done }
       if (value.status === 'rejected') return { sent: this.#fail(value.reason, post.quiet) }
@@ -148,7 +201,6 @@ export class Messages {
       return { sent: this.#post(value.value, post) }
     })()
     const tail: Promise<unknown> = turn.catch(() => {}).finally(() => {
-      this.#readingCount--
       if (this.#reading === tail) this.#reading = null
     })
     this.#reading = tail
@@ -159,12 +211,19 @@ export class Messages {
 
   #post({ format, bytes }: Encoded, post: Post): Promise<void> {
     const { handle, peer } = this.#owner
-    const ticket = this.#driver.send(handle, post.lane, format, bytes)
+    const ticket = this.#over ? -1 : this.#driver.send(handle, post.lane, format, bytes)
     if (ticket < 0) {
       const error = this.#owner.error('connection-closed', `The connection to ${peer} is closing and takes no more messages.`)
-      return this.#fail(error, post.quiet)
+      // Who was told that it is not delivered needs no second word.
+      return this.#fail(error, post.quiet || this.#over)
     }
     post.ticket = ticket
+    const lane = this.#sent[post.lane]!
+    post.place = lane.end
+    if (post.quiet) lane.addNothing()
+    else lane.add(post.data)
+    this.#unmarkedBytes += bytes.length
+    if (++this.#unmarkedMessages >= markedMessages || this.#unmarkedBytes >= markedBytes) this.#mark()
     if (this.#driver.hasRoom(handle)) return done
     this.#room ??= deferred()
     const { promise } = this.#room
@@ -182,10 +241,24 @@ export class Messages {
     return first
   }
 
+  #mark(): void {
+    this.#unmarkedBytes = this.#unmarkedMessages = 0
+    this.#marks.set(this.#driver.mark(this.#owner.handle), this.#sent.map(({ end }) => end))
+  }
+
   // ---- receiving
 
   message(format: number, bytes: Uint8Array<ArrayBuffer>, lane: Lane): void {
     if (format === Format.response) return this.#requests.answered(bytes)
+    if (format === Format.channel) return this.#channels.closedThere(bytes)
+    if (this.#kept.length || this.#owner.paused) {
+      this.#kept.push(bytes.buffer, bytes.byteOffset, bytes.length, format, lane)
+      return
+    }
+    this.#read(format, bytes, lane)
+  }
+
+  #read(format: number, bytes: Uint8Array<ArrayBuffer>, lane: Lane): void {
     if (format === Format.request) return this.#requests.asked(bytes, lane)
     let data: unknown
     try {
@@ -197,27 +270,90 @@ export class Messages {
     this.#owner.emit('data', data)
   }
 
+  /** Nothing is acknowledged from now on. */
+  pause(): void {
+    this.#driver.hold(this.#owner.handle, true)
+  }
+
+  /** Hands over what was kept, until a listener pauses again. */
+  resume(): void {
+    this.#flush(false)
+    if (!this.#owner.paused && !this.#kept.length) this.#driver.hold(this.#owner.handle, false)
+  }
+
+  #flush(all: boolean): void {
+    if (this.#flushing) return
+    this.#flushing = true
+    const kept = this.#kept
+    while (kept.length && (all || !this.#owner.paused)) {
+      const next = kept.slice(this.#taken, this.#taken += 5)
+      const [buffer, offset, length, format, lane] = next as [ArrayBuffer, number, number, number, Lane]
+      if (this.#taken === kept.length || this.#taken > 20_000) {
+        // In one go every now and then: what is left moves.
+        kept.splice(0, this.#taken)
+        this.#taken = 0
+      }
+      else kept[this.#taken - 5] = 0
+      guard(() => this.#read(format, new Uint8Array(buffer, offset, length), lane))
+    }
+    this.#flushing = false
+  }
+
   // ---- what the core tells
 
-  event(event: CoreEvent & { type: 'room' | 'delivered' }): void {
+  /** A side channel was made, or came. */
+  side(dc: RTCDataChannel, mine: boolean): void {
+    this.#channels.bind(dc, mine)
+  }
+
+  event(event: CoreEvent): void {
+    if (event.type === 'connection-state' || event.type === 'connection-opened') return this.#channels.look()
     if (event.type === 'room') {
       this.#room?.resolve()
       this.#room = null
       return
     }
+    if (event.type !== 'delivered') return
     for (const [marker, waiting] of this.#markers) {
       if (marker > event.marker) continue
       this.#markers.delete(marker)
       waiting.resolve()
     }
+    const counts = this.#marks.get(event.marker)
+    if (!counts) return
+    this.#marks.delete(event.marker)
+    this.#acknowledge(counts)
   }
 
-  /** It is over; `error` says why. */
-  closed(error: PeerError): void {
+  #acknowledge(counts: (number | undefined)[]): void {
+    counts.forEach((count, lane) => this.#sent[lane]!.acknowledge(count ?? 0))
+  }
+
+  /** It is over, and `error` says why. So many messages of each lane were delivered or taken back. */
+  closed(error: PeerError, ...counts: (number | undefined)[]): void {
+    if (this.#over) return
+    this.#over = true
+    this.#flush(true)
+    this.#acknowledge(counts)
+    const tell = (data: unknown, lane: number): void =>
+      guard(() => this.#owner.emit('undelivered', data, { priority: priorities[lane]! }))
+    this.#sent.forEach((sent, lane) => sent.take().forEach(data => tell(data, lane)))
+    for (const { data, lane, quiet, signal } of this.#unread) if (!quiet && !signal?.aborted) tell(data, lane)
     this.#room?.reject(error)
     this.#room = null
     for (const waiting of this.#markers.values()) waiting.reject(error)
     this.#markers.clear()
     this.#requests.closed(error)
+    this.#channels.closed()
+  }
+}
+
+/** A listener that throws does not keep the next message back. */
+function guard(call: () => void): void {
+  try {
+    call()
+  }
+  catch (error) {
+    surface(error)
   }
 }

@@ -200,7 +200,7 @@ export class Requests {
 }
 
 /** A request or response message: kind, id, and what follows. */
-function frame(format: number, kind: number, id: number, ...rest: Uint8Array[]): Encoded {
+export function frame(format: number, kind: number, id: number, ...rest: Uint8Array[]): Encoded {
   const head = [kind]
   let left = id
   for (; left > 127; left = Math.floor(left / 128)) head.push(left % 128 + 128)
@@ -222,7 +222,7 @@ function wrap(format: number, kind: number, id: number, value: Encoded | Promise
 }
 
 /** What a message says; id 0 when it cannot be read, which no request has. */
-function parse(bytes: Uint8Array<ArrayBuffer>): { kind: number, id: number, rest: Uint8Array<ArrayBuffer> } {
+export function parse(bytes: Uint8Array<ArrayBuffer>): { kind: number, id: number, rest: Uint8Array<ArrayBuffer> } {
   let id = 0
   let scale = 1
   for (let at = 1; at < Math.min(bytes.length, 8); at++, scale *= 128) {

@@ -53,7 +53,7 @@ beforeEach(() => {
   unavailable = vi.fn()
   hooks = {
     message: vi.fn(), transferData: vi.fn(), transferRead: vi.fn(), linked: vi.fn(), carried: vi.fn(), unlinked: vi.fn(),
-    track: vi.fn(), iceState: vi.fn(), channelOpened: vi.fn(), sdp: vi.fn((sdp: string) => sdp),
+    track: vi.fn(), iceState: vi.fn(), channelOpened: vi.fn(), side: vi.fn(), sdp: vi.fn((sdp: string) => sdp),
   }
   FakePeerConnection.made = []
   FakePeerConnection.fail = null
@@ -526,7 +526,7 @@ describe('RTCDataChannel', () => {
     FakePeerConnection.made[0]!.ondatachannel!({ channel })
     channel.onopen?.()
     expect(core.inputs.slice(1)).toEqual([
-      { type: 'channel-arrived', link: 4, channel: 1, label: 'theirs', protocol: '' },
+      { type: 'channel-arrived', link: 4, channel: 1, label: 'theirs', subprotocol: '' },
       { type: 'channel-opened', channel: 1, maxMessageSize: 262_144 },
     ])
   })

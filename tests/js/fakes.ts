@@ -2,6 +2,7 @@
 import type { Core, CoreConfig, CoreInput, CoreOutput, Delivery, PumpAction } from '../../js/core/types.js'
 import type { Encoded, Runtime, ValueCodec } from '../../js/driver/driver.js'
 import { watchEnvironment } from '../../js/driver/environment.js'
+import { iterate } from '../../js/driver/iterate.js'
 import { Messages } from '../../js/driver/messages.js'
 import { Spare } from '../../js/driver/spare.js'
 import { PunctualTimer } from '../../js/driver/timer.js'
@@ -20,6 +21,7 @@ export class FakeCore implements Core {
   readonly pumped: number[] = []
   readonly puts: { connection: number, lane: number, format: number, bytes: Uint8Array }[] = []
   readonly queued: { connection: number, lane: number, format: number, length: number }[] = []
+  readonly holds: [number, boolean][] = []
   readonly transferPuts: { transfer: number, length: number }[] = []
   config: CoreConfig | undefined
   at: number | null = null
@@ -70,6 +72,7 @@ export class FakeCore implements Core {
   withdraw(): boolean { return this.withdrawable }
   hasRoom(): boolean { return this.room }
   mark(): number { return ++this.marker }
+  hold(connection: number, held: boolean): void { this.holds.push([connection, held]) }
   transferPut(_connection: number, transfer: number, length: number): number {
     this.transferPuts.push({ transfer, length })
     return ++this.ticket
@@ -114,6 +117,7 @@ export const runtime = (core: FakeCore): Runtime => ({
   path: readPath,
   timer: fire => new PunctualTimer(fire),
   spare: rtc => new Spare(rtc),
+  iterate,
   messages: (driver, owner) => new Messages(driver, owner),
 })
 

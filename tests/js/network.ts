@@ -188,19 +188,27 @@ async function settle(): Promise<void> {
   for (let turn = 0; turn < 10; turn++) await new Promise(resolve => setImmediate(resolve))
 }
 
-class RoughChannel {
+export class RoughChannel {
   binaryType = ''
   readyState: RTCDataChannelState = 'connecting'
   bufferedAmount = 0
   bufferedAmountLowThreshold = 0
-  readonly protocol = ''
+  readonly protocol: string
+  readonly ordered: boolean
+  readonly maxRetransmits: number | null
+  readonly maxPacketLifeTime: number | null
   other: RoughChannel | null = null
   #waiting: ArrayBuffer[] = []
   onopen: (() => void) | null = null
   onmessage: ((event: { data: ArrayBuffer }) => void) | null = null
   onclose: (() => void) | null = null
   onbufferedamountlow: (() => void) | null = null
-  constructor(readonly label: string, readonly pc: RoughPeerConnection) {}
+  constructor(readonly label: string, readonly pc: RoughPeerConnection, readonly init: RTCDataChannelInit = {}) {
+    this.protocol = init.protocol ?? ''
+    this.ordered = init.ordered ?? true
+    this.maxRetransmits = init.maxRetransmits ?? null
+    this.maxPacketLifeTime = init.maxPacketLifeTime ?? null
+  }
 
   open(): void {
     if (this.readyState !== 'connecting') return
@@ -274,9 +282,10 @@ export class RoughPeerConnection {
 
   get closed(): boolean { return this.signalingState === 'closed' }
 
-  createDataChannel(label: string): RoughChannel {
-    const channel = new RoughChannel(label, this)
+  createDataChannel(label: string, init?: RTCDataChannelInit): RoughChannel {
+    const channel = new RoughChannel(label, this, init)
     this.channels.push(channel)
+    if (this.flowing) setTimeout(() => { if (this.carries) this.other!.#announce() }, latency)
     return channel
   }
 
@@ -420,7 +429,7 @@ export class RoughPeerConnection {
       this.#become('connected')
       const flow = (): void => {
         this.flowing = true
-        if (first) this.#announce()
+        this.#announce()
         for (const channel of this.channels) channel.flow()
       }
       if (first || this.flowing) flow()
@@ -430,8 +439,8 @@ export class RoughPeerConnection {
 
   #announce(): void {
     const { other } = this
-    for (const channel of other?.channels.filter(channel => !channel.other) ?? []) {
-      const ours = new RoughChannel(channel.label, this)
+    for (const channel of other?.channels.filter(channel => !channel.other && channel.readyState === 'connecting') ?? []) {
+      const ours = new RoughChannel(channel.label, this, channel.init)
       ours.other = channel
       channel.other = ours
       this.channels.push(ours)

@@ -166,7 +166,7 @@ function side(handler: MessagesOwner['handler'] = null): { messages: Messages, s
   const sent: Sent[] = []
   const problems: string[] = []
   const owner: MessagesOwner = {
-    handle: 1, peer: 'b', handler, emit: () => true,
+    handle: 1, peer: 'b', handler, paused: false, state: 'open', protocol: 'native', emit: () => true,
     error: (type, message, cause) => new PeerError(type, message, { cause }),
     _error: type => void problems.push(type),
   }
