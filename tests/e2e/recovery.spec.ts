@@ -134,6 +134,55 @@ test('a connection loses and doubles no message when its RTCPeerConnection is lo
   expect(result).toEqual({ count: 6000, inOrder: true })
 })
 
+test('a channel beside a connection carries values both ways, and goes on over another RTCPeerConnection', async ({ page }) => {
+  await open(page)
+  const result = await page.evaluate(async () => {
+    const [ada, bob] = await window.two()
+    const arrived = window.heard(bob, 'connection') as Promise<Library.DataConnection>
+    const ab = ada.connect('bob')!
+    const ba = await arrived
+    await Promise.all([ab, ba].map(conn => conn.open || window.heard(conn, 'open')))
+    const there = window.heard(ba, 'channel') as Promise<Library.PeerChannel>
+    const mine = ab.channel('moves', { maxPacketLifeTime: 100 })
+    const theirs = await there
+    const both = [mine, theirs]
+    const open = async (): Promise<void> => {
+      while (both.some(({ state }) => state !== 'open')) await new Promise(resolve => setTimeout(resolve, 10))
+    }
+    await open()
+    const ping = async (value: unknown): Promise<unknown[]> => {
+      const got = [window.heard(theirs, 'message'), window.heard(mine, 'message')]
+      const sent = both.map(one => one.send(value))
+      return [...await Promise.all(got), ...sent]
+    }
+    const first = await ping(new Date(5))
+    const told = { label: theirs.label, ordered: theirs.ordered, maxPacketLifeTime: theirs.maxPacketLifeTime }
+    // A question beside it, while bytes go through both.
+    ba.onRequest(value => [value, 'answer'])
+    const answer = await ab.request('question') as unknown
+    const lost = window.heard(ab, 'state')
+    ba.peerConnection!.close()
+    await lost
+    const meanwhile = mine.send('too late')
+    await open()
+    const second = await ping('again')
+    const same = ab.channel('moves') === mine && ba.channel('moves') === theirs
+    const ends = both.map(one => window.heard(one, 'close'))
+    theirs.close()
+    await Promise.all(ends)
+    const state = ab.state
+    const channels = [ab, ba].map(conn => conn.dataChannel?.readyState)
+    ada.destroy()
+    bob.destroy()
+    return { first: first.map(String), second, told, answer, meanwhile, same, state, channels }
+  })
+  expect(result).toEqual({
+    first: [String(new Date(5)), String(new Date(5)), 'true', 'true'], second: ['again', 'again', true, true],
+    told: { label: 'moves', ordered: false, maxPacketLifeTime: 100 }, answer: ['question', 'answer'], meanwhile: false, same: true,
+    state: 'open', channels: ['open', 'open'],
+  })
+})
+
 test('warm peers connect with the RTCPeerConnection that was kept ready, and keep another', async ({ page }) => {
   await open(page)
   const result = await page.evaluate(async () => {

@@ -1,6 +1,7 @@
 import { shallowRef, toValue, watch } from 'vue'
 import type { MaybeRefOrGetter, ShallowRef } from 'vue'
 import type { DataConnection } from '../../data-connection.js'
+import type { PeerChannel } from '../../driver/channels.js'
 import type { PeerError } from '../../errors.js'
 import type { Transfer } from '../../transfer.js'
 import { createEventHook } from '../eventHook.js'
@@ -18,6 +19,10 @@ export interface UseDataConnectionReturn {
   onData: EventHookOn<[data: unknown, connection: DataConnection]>
   /** A file is offered: `transfer.accept()` or `transfer.reject()`. */
   onTransfer: EventHookOn<[transfer: Transfer, connection: DataConnection]>
+  /** The other side made a channel. */
+  onChannel: EventHookOn<[channel: PeerChannel, connection: DataConnection]>
+  /** What `send()` was given, for each message that was not delivered when the connection closed. */
+  onUndelivered: EventHookOn<[data: unknown, connection: DataConnection]>
   onClose: EventHookOn<[connection: DataConnection]>
 }
 
@@ -32,6 +37,8 @@ export function useDataConnection(connection: MaybeRefOrGetter<DataConnection | 
   const error = shallowRef<PeerError>()
   const dataHook = createEventHook<[unknown, DataConnection]>()
   const transferHook = createEventHook<[Transfer, DataConnection]>()
+  const channelHook = createEventHook<[PeerChannel, DataConnection]>()
+  const undeliveredHook = createEventHook<[unknown, DataConnection]>()
   const closeHook = createEventHook<[DataConnection]>()
 
   watch(() => toValue(connection), (current, _, onCleanup) => {
@@ -51,6 +58,8 @@ export function useDataConnection(connection: MaybeRefOrGetter<DataConnection | 
     }
     const failed = (e: PeerError) => { error.value = e }
     const offered = (transfer: Transfer) => transferHook.trigger(transfer, current)
+    const made = (channel: PeerChannel) => channelHook.trigger(channel, current)
+    const undelivered = (value: unknown) => undeliveredHook.trigger(value, current)
     const closed = () => {
       state.value = 'closed'
       closeHook.trigger(current)
@@ -61,6 +70,8 @@ export function useDataConnection(connection: MaybeRefOrGetter<DataConnection | 
     current.on('data', received)
     current.on('error', failed)
     current.on('transfer', offered)
+    current.on('channel', made)
+    current.on('undelivered', undelivered)
     current.on('close', closed)
     onCleanup(() => {
       current.off('open', update)
@@ -69,9 +80,14 @@ export function useDataConnection(connection: MaybeRefOrGetter<DataConnection | 
       current.off('data', received)
       current.off('error', failed)
       current.off('transfer', offered)
+      current.off('channel', made)
+      current.off('undelivered', undelivered)
       current.off('close', closed)
     })
   }, { immediate: true, flush: 'sync' })
 
-  return { state, path, data, error, onData: dataHook.on, onTransfer: transferHook.on, onClose: closeHook.on }
+  return {
+    state, path, data, error, onData: dataHook.on, onTransfer: transferHook.on, onChannel: channelHook.on,
+    onUndelivered: undeliveredHook.on, onClose: closeHook.on,
+  }
 }

@@ -10,10 +10,12 @@ const asAny = (value: unknown) => value as any
 
 it('useDataConnection() follows state, path, data and errors of a connection', () => {
   const connection = new FakeConnection('bob')
-  const { state, path, data, error, onData, onTransfer, onClose } = useDataConnection(asAny(connection))
+  const { state, path, data, error, onData, onTransfer, onChannel, onUndelivered, onClose } = useDataConnection(asAny(connection))
   const heard: unknown[] = []
   onData(value => heard.push(value))
   onTransfer(transfer => heard.push(transfer))
+  onChannel((channel, of) => heard.push(channel, of === asAny(connection)))
+  onUndelivered(value => heard.push(`undelivered ${String(value)}`))
   onClose(() => heard.push('closed'))
   expect(state.value).toBe('connecting')
   connection.opens()
@@ -23,13 +25,15 @@ it('useDataConnection() follows state, path, data and errors of a connection', (
   expect(path.value).toEqual({ relayed: false })
   connection.emit('data', 'hello')
   connection.emit('transfer', 'a file')
+  connection.emit('channel', 'a channel')
   const e = new PeerError('message-too-big', 'too big')
   connection.emit('error', e)
   expect(data.value).toBe('hello')
   expect(error.value).toBe(e)
+  connection.emit('undelivered', 7, { priority: 'high' })
   connection.ends()
   expect(state.value).toBe('closed')
-  expect(heard).toEqual(['hello', 'a file', 'closed'])
+  expect(heard).toEqual(['hello', 'a file', 'a channel', true, 'undelivered 7', 'closed'])
 })
 
 it('useDataConnection() goes along when the connection is replaced, and closes nothing', () => {
