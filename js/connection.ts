@@ -17,6 +17,9 @@ export interface ConnectionEvents {
   path: (path: Path | null) => void
 }
 
+/** How many messages of each priority the other side acknowledged, or were taken back. @internal */
+export interface Acknowledged { high?: number, normal?: number, bulk?: number }
+
 /** How a connection begins. @internal */
 export interface ConnectionInit {
   handle: number
@@ -179,7 +182,7 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
   }
 
   /** @internal */
-  _closed(reason: string, _counts?: { high?: number, normal?: number, bulk?: number }): void {
+  _closed(reason: string, _counts?: Acknowledged): void {
     this.#ended = true
     this.#open = false
     clearTimeout(this.#pathTimer)

@@ -1,4 +1,4 @@
-import { Connection, type ConnectionEvents, type ConnectionInit } from './connection.js'
+import { type Acknowledged, Connection, type ConnectionEvents, type ConnectionInit } from './connection.js'
 import type { CoreEvent, Lane } from './core/types.js'
 import type { ChannelOptions, PeerChannel } from './driver/channels.js'
 import type { Driver } from './driver/driver.js'
@@ -101,13 +101,12 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
   send(data: unknown, options?: SendOptions | boolean): Promise<void> {
     const refused = this.#refused()
     if (refused) this.say('error', refused)
-    return refused ? rejected(refused) : this.#messages!.send(data, typeof options === 'object' ? options : {})
+    return refused ? rejected(refused) : this.#messages!.send(data, options)
   }
 
   /** Resolves when everything sent so far is in the other application's hands; rejects with 'connection-closed' if that will not be. */
   delivered(): Promise<void> {
-    const refused = this.#refused()
-    return refused ? rejected(refused) : this.#messages!.delivered()
+    return this.#do(messages => messages.delivered())
   }
 
   /** Did pause() stop it? */
@@ -151,9 +150,8 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
    * promise that nobody looks at is no unhandled rejection.
    */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- like data
-  request(data: unknown, options: RequestOptions = {}): Promise<any> {
-    const refused = this.#refused()
-    return refused ? rejected(refused) : this.#messages!.request(data, options)
+  request(data: unknown, options?: RequestOptions): Promise<any> {
+    return this.#do(messages => messages.request(data, options))
   }
 
   /**
@@ -176,7 +174,7 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
    * the connection was recovered, and ends with it. At most 32 from each side.
    * @throws {PeerError} 'not-open-yet', 'connection-closed', 'invalid-argument', 'invalid-state', 'incompatible-peer' (PeerJS)
    */
-  channel(label: string, options: ChannelOptions = {}): PeerChannel {
+  channel(label: string, options?: ChannelOptions): PeerChannel {
     const refused = this.#refused()
     if (refused) throw refused
     return this.#messages!.channel(label, options)
@@ -249,6 +247,11 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
       : this.error('not-open-yet', `The connection to ${this.peer} is not open yet. Wait for its 'open' event before sending.`)
   }
 
+  #do<T>(what: (messages: Messages) => Promise<T>): Promise<T> {
+    const refused = this.#refused()
+    return refused ? rejected(refused) : what(this.#messages!)
+  }
+
   #made(): Messages {
     return this.#messages ??= this.driver.messages(this)
   }
@@ -279,9 +282,9 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
   }
 
   /** @internal */
-  override _closed(reason: string, { high, normal, bulk }: { high?: number, normal?: number, bulk?: number } = {}): void {
+  override _closed(reason: string, counts?: Acknowledged): void {
     const error = this.error('connection-closed', `The connection to ${this.peer} closed${reason && ` (${reason})`} before everything was delivered.`)
-    this.#messages?.closed(error, high, normal, bulk)
+    this.#messages?.closed(error, counts)
     for (const transfer of this.#transfers.values()) transfer._end(error)
     this.#transfers.clear()
     this.over = true

@@ -7,6 +7,7 @@ import { Format, Lane, type ConnectionState, type CoreEvent, type WireProtocol }
 import { PeerError, type PeerErrorCode } from '../errors.js'
 import { type Deferred, deferred, rejected, surface } from '../events.js'
 import { Channels, type ChannelOptions, type PeerChannel } from './channels.js'
+import type { Acknowledged } from '../connection.js'
 import type { RequestHandler, RequestOptions, SendOptions } from '../data-connection.js'
 import type { Driver, Encoded } from './driver.js'
 import { Requests } from './requests.js'
@@ -48,6 +49,7 @@ export interface Post {
 }
 
 const done = Promise.resolve()
+const none: SendOptions & RequestOptions & ChannelOptions & Acknowledged = {}
 const priorities: readonly Priority[] = ['high', 'normal', 'bulk']
 
 /** After so many bytes or messages the core is asked to tell when they are delivered, so that they can be forgotten. */
@@ -99,7 +101,8 @@ export class Messages {
 
   // ---- sending
 
-  send(data: unknown, { priority = 'normal', signal }: SendOptions): Promise<void> {
+  send(data: unknown, options?: SendOptions | boolean): Promise<void> {
+    const { priority = 'normal', signal } = typeof options === 'object' ? options : none
     if (signal?.aborted) return rejected(this.aborted(signal))
     const lane = Lane[priority]
     try {
@@ -110,13 +113,13 @@ export class Messages {
     }
   }
 
-  request(data: unknown, options: RequestOptions): Promise<unknown> {
+  request(data: unknown, options: RequestOptions = none): Promise<unknown> {
     if (this.#isForeign) return rejected(this.#foreign('requests'))
     return this.#requests.ask(data, options)
   }
 
   /** @throws {PeerError} 'invalid-argument', 'invalid-state', 'incompatible-peer' */
-  channel(label: string, options: ChannelOptions): PeerChannel {
+  channel(label: string, options: ChannelOptions = none): PeerChannel {
     if (this.#isForeign) throw this.#foreign('channels')
     return this.#channels.get(label, options)
   }
@@ -330,11 +333,11 @@ export class Messages {
   }
 
   /** It is over, and `error` says why. So many messages of each lane were delivered or taken back. */
-  closed(error: PeerError, ...counts: (number | undefined)[]): void {
+  closed(error: PeerError, { high, normal, bulk }: Acknowledged = none): void {
     if (this.#over) return
     this.#over = true
     this.#flush(true)
-    this.#acknowledge(counts)
+    this.#acknowledge([high, normal, bulk])
     const tell = (data: unknown, lane: number): void =>
       guard(() => this.#owner.emit('undelivered', data, { priority: priorities[lane]! }))
     this.#sent.forEach((sent, lane) => sent.take().forEach(data => tell(data, lane)))

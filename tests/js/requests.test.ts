@@ -198,7 +198,7 @@ describe('the bytes of a request', () => {
     // An echo: the answer has the same id and the same value.
     expect(hex(sent[0]!.bytes)).toBe(`00${bytes.slice(2)}`)
     const asker = side()
-    for (let i = 1; i < id; i++) void asker.messages.request(0, {}).catch(() => {})
+    for (let i = 1; i < id; i++) void asker.messages.request(0).catch(() => {})
     void asker.messages.request(value, { timeout: 0 })
     expect(hex(asker.sent.at(-1)!.bytes)).toBe(bytes)
     asker.messages.closed(new PeerError('connection-closed', 'end'))
