@@ -23,15 +23,20 @@ export function early(transport: SignalingTransport, id: string | undefined, tok
     let report = (what: Report): unknown => heard.push(what)
     let opened = false
     let over = false
+    let first = ''
     try {
       const channel = transport.connect(id, token, {
         opened() {
           opened = true
           report(to => to.opened())
         },
-        message: text => report(to => to.message(text)),
+        message(text) {
+          first ||= text
+          report(to => to.message(text))
+        },
         closed(reason) {
-          over = opened
+          // A server that refuses says why, and would again.
+          over = opened && (!first || first.includes('OPEN'))
           report(to => to.closed(reason))
         },
       })

@@ -82,6 +82,19 @@ describe('the way to the server that is opened before the core is there', () => 
     expect(transport.channels).toHaveLength(2)
   })
 
+  it('tells that the server refused, and is not tried twice for it', async () => {
+    const { transport, ahead } = begin('ada')
+    await settled()
+    const { handlers } = transport.channels[0]!
+    handlers.opened()
+    handlers.message('{"type":"ID-TAKEN"}')
+    handlers.closed('bye')
+    const to = listener()
+    ahead.connect('ada', 't', to)
+    expect(to.heard).toEqual(['opened', '{"type":"ID-TAKEN"}', 'closed: bye'])
+    expect(transport.channels).toHaveLength(1)
+  })
+
   it('asks for an id when there is none, once, and goes on with it', async () => {
     const { transport, ahead } = begin(undefined)
     const requestId = vi.spyOn(transport, 'requestId')
