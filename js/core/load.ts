@@ -57,6 +57,8 @@ interface Exports {
 }
 
 let loading: Promise<CoreFactory> | undefined
+/** A connection is being made already, which compiles what a handshake needs, and should not have to wait. */
+let busy = false
 
 /**
  * The core, loaded once: later calls share the first result, whatever their options. A failure is not remembered, so
@@ -91,7 +93,7 @@ async function load(options: LoadOptions): Promise<CoreFactory> {
     },
   }
   // Once the first peer has said what it wants, and waits for its server.
-  if (typeof requestIdleCallback === 'function') requestIdleCallback(() => prime(factory))
+  if (typeof requestIdleCallback === 'function') requestIdleCallback(() => { if (!busy) prime(factory) })
   return factory
 }
 
@@ -193,7 +195,10 @@ class WasmCore implements Core {
     if (!this.#outputs) return null
     const next = this.wasm.poll(this.#endpoint)
     this.#stand()
-    return next ? this.records.read(next - 1) : null
+    if (!next) return null
+    const output = this.records.read(next - 1)
+    if (output.type === 'link-create') busy = true
+    return output
   }
 
   deadline(): number | null {
