@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { launchChromium } from '../reach/lab/browser.mjs'
+import { far } from '../reach/lab/far.mjs'
 import { load, options, sleep } from '../reach/lab/lab.mjs'
 import { serve } from '../reach/lab/server.mjs'
 import { markdownTable, median, medianRatio, quantile, table } from '../reach/statistics.mjs'
@@ -14,8 +15,10 @@ export async function main(args) {
   const given = options(args, {
     /** Connections of each lane. */
     rounds: 60,
-    /** Fresh pages of each lane. */
+    /** Fresh pages of each lane, for each distance. */
     cold: 30,
+    /** How far the servers are from those, there and back, ms. */
+    away: [0, 50],
     lanes: ['raw', 'peerbridge', 'peerjs'],
     trace: 0,
   })
@@ -34,16 +37,26 @@ export async function main(args) {
       await b.call('opened')
       return finish(ms, a, b)
     }, { open: () => browser.open(url), once: true })
-    const cold = given.cold && await interleaved(given.lanes, given.cold, async (lane, a) => {
-      const to = await b.call('wait', lane, lane === 'raw' ? `b-${randomUUID()}` : `b-${lane}`)
-      await a.call('load', lane)
-      const ms = await a.call('cold', lane, randomUUID(), to)
-      await b.call('opened')
-      return finish(ms, a, b)
-    }, { open: () => browser.open(url) })
+    const measured = { 'peer open': warm }
+    for (const away of given.cold ? given.away : []) {
+      const ports = [server.ports.files, server.ports.peerbridge]
+      const distant = away ? await Promise.all(ports.map(port => far(port, away))) : []
+      const [files, signaling] = away ? distant.map(({ port }) => port) : ports
+      const there = `http://127.0.0.1:${files}/tests/bench/setup.html?host=127.0.0.1&port=${signaling}`
+      const waiting = await browser.open(there)
+      measured[away ? `from nothing, servers ${away} ms away` : 'from nothing'] = await interleaved(given.lanes, given.cold, async (lane, a) => {
+        const to = await waiting.call('wait', lane, `b-${lane === 'raw' ? randomUUID() : `${lane}-${away}`}`)
+        await a.call('load', lane)
+        const ms = await a.call('cold', lane, randomUUID(), to)
+        await waiting.call('opened')
+        return finish(ms, a, waiting)
+      }, { open: () => browser.open(there) })
+      await waiting.close()
+      for (const port of distant) port.close()
+    }
     if (browser.problems.length) console.log(`the pages complain: ${[...new Set(browser.problems)].join('\n')}`)
     if (given.trace) return void traces(given.lanes, warm)
-    return document(given, { warm, cold }, `${browser.name}, load ${loadBefore} before and ${load()} after`)
+    return document(given, measured, `${browser.name}, load ${loadBefore} before and ${load()} after`)
   }
   finally {
     await browser.close()
@@ -80,12 +93,12 @@ async function interleaved(lanes, rounds, measure, { open, once }) {
 
 function document({ lanes }, measured, about) {
   const head = ['', 'n', 'median', 'p95', 'ratio to hand-written (95 %)', 'signaling frames']
-  const rows = Object.entries(measured).filter(([, results]) => results).flatMap(([kind, results]) => lanes.map((lane) => {
+  const rows = Object.entries(measured).flatMap(([kind, results]) => lanes.map((lane) => {
     const times = results[lane].map(({ ms }) => ms)
     const { ratio, low, high } = medianRatio(times, results.raw.map(({ ms }) => ms))
     const frames = results[lane].map(({ frames }) => frames)
     return [
-      `${names[lane]}, ${kind === 'warm' ? 'peer open' : 'from nothing'}`, times.length,
+      `${names[lane]}, ${kind}`, times.length,
       `${median(times).toFixed(1)} ms`, `${quantile(times, 0.95).toFixed(1)} ms`,
       `${ratio.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`, `${median(frames)} (${Math.min(...frames)} to ${Math.max(...frames)})`,
     ]
@@ -96,10 +109,11 @@ function document({ lanes }, measured, about) {
     text: [
       'From `connect()` to the open channel, two pages of one browser, the signaling server on the same machine, lanes in turn.',
       '"From nothing" begins at `new Peer()` (hand-written: `new WebSocket()`) in a fresh page whose scripts are loaded; the',
-      'core\'s wasm is fetched, compiled and started within it. Ratios are of medians, their interval by bootstrap over rounds.',
+      'core\'s wasm is fetched, compiled and started within it. "Away" is the round trip to both servers, for files and for',
+      'signaling; the browsers themselves stay near each other. Ratios are of medians, their interval by bootstrap over rounds.',
     ].join('\n'),
     table: markdownTable(head, rows), about,
-    raw: Object.fromEntries(Object.entries(measured).filter(([, results]) => results).flatMap(([kind, results]) =>
+    raw: Object.fromEntries(Object.entries(measured).flatMap(([kind, results]) =>
       lanes.map(lane => [`${kind}, ${names[lane]}`, results[lane].map(({ ms }) => ms.toFixed(1))]))),
   }
 }
