@@ -555,7 +555,7 @@ struct Endpoint::State final : Connection::Host {
         forEach([&in, now](Connection& connection) { connection.networkChanged(in.change, now); });
         return;
       case InputType::PageHide:
-        forEach([now](Connection& connection) { connection.close(now); });
+        forEach([now](Connection& connection) { connection.leave(now); });
         return;
       case InputType::Timeout:
         return timeout(now);

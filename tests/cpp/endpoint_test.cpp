@@ -387,6 +387,14 @@ TEST(Endpoint, WhatWasToBeSaidWhenTheApplicationLeftTheServerIsSaidWhenItIsBack)
   EXPECT_TRUE(world.runUntil([&] { return isOpen(ada, wish); }, 2'000));
 }
 
+TEST_F(Pair, APageThatEndsWhileMuchIsOnItsWayIsMissedAtOnce) {
+  ASSERT_TRUE(ada.send(connection, std::string(1'000'000, 'x')));
+  world.runFor(20);
+  ada.hide();
+  EXPECT_TRUE(world.runUntil([&] { return isClosed(bob, bob.incoming()); }, 500));
+  EXPECT_TRUE(bob.has("connection-closed:2:closed by the other side"));
+}
+
 TEST(Endpoint, AfterAnExplicitDisconnectNothingReconnectsUnasked) {
   World world;
   Node& ada = world.add("ada");

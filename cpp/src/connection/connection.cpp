@@ -18,6 +18,9 @@ constexpr Millis kAsleep = 1'500;
 constexpr Millis kLongestStripePause = 30'000;
 // Once the old path won, the side that does not decide waits so long for the other to come through the fresh one.
 constexpr Millis kRacerLinger = 5'000;
+// Behind more than this a CLOSE does not leave a page before the page is gone, and neither does what it waits for. SCTP
+// sends about so much at once.
+constexpr std::uint64_t kMaxFarewellBacklog = 8 * 1024;
 
 // What a side channel's subprotocol begins with; its number follows. docs/protocol.md, "Side channels".
 constexpr std::string_view kSideProtocol = "peerbridge.channel.";
@@ -306,6 +309,14 @@ void Connection::close(Millis now) {
   abortFraming("the connection was closed", now);
   enter(Trigger::Done, "closed by this side");
   finish("closed by this side");
+}
+
+void Connection::leave(Millis now) {
+  if (phase_ == Phase::Open && framing_) {
+    const FramingStats stats = framing_->stats();
+    if (stats.queuedBytes + stats.unackedBytes > kMaxFarewellBacklog) sayBye("closed", now);
+  }
+  close(now);
 }
 
 void Connection::destroy(bool farewell, Millis now) {

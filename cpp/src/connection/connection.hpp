@@ -73,6 +73,8 @@ class Connection final : private Negotiation::Sink {
   void close(Millis now);
   /// Bulk shall be spread over so many RTCPeerConnections.
   void setStripes(std::uint64_t count, Millis now);
+  /// close() by a page that is about to end: what has not left by then never will.
+  void leave(Millis now);
   /// The endpoint goes away. `farewell`: the goodbye frame may still be sent; otherwise everything ends now.
   void destroy(bool farewell, Millis now);
   /// A side channel of the application's own. It is made on whichever link carries the connection, until closeSide().
