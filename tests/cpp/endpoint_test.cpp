@@ -387,6 +387,39 @@ TEST(Endpoint, WhatWasToBeSaidWhenTheApplicationLeftTheServerIsSaidWhenItIsBack)
   EXPECT_TRUE(world.runUntil([&] { return isOpen(ada, wish); }, 2'000));
 }
 
+TEST(Endpoint, AnOfferThatWasLostInADeadSocketIsSentAgainThroughTheNextOne) {
+  World world;
+  Node& ada = world.add("ada");
+  Node& bob = world.add("bob");
+  ada.start();
+  bob.start();
+  world.runFor(100);
+  world.halfOpen(ada);
+  const ConnectionHandle wish = ada.connect("bob");
+  EXPECT_TRUE(world.runUntil([&] { return isOpen(ada, wish) && isOpen(bob, bob.incoming()); }, 29'000));
+  EXPECT_EQ(bob.incomingCount(), 1U);
+  EXPECT_EQ(world.violations(), std::vector<std::string>{});
+}
+
+TEST(Endpoint, ACallThatMayBeRingingIsNotOfferedAgain) {
+  World world;
+  Node& ada = world.add("ada");
+  Node& bob = world.add("bob");
+  bob.answerCalls = false;
+  ada.start();
+  bob.start();
+  world.runFor(100);
+  (void)ada.connect("bob", ConnectionKind::Media);
+  world.runFor(1'000);
+  const std::size_t before = ada.signalingFrames;
+  world.serverDown();
+  world.runFor(1'000);
+  world.serverUp();
+  ASSERT_TRUE(world.runUntil([&] { return ada.count("open:") == 2; }, 5'000));
+  world.runFor(4'500);
+  EXPECT_EQ(ada.signalingFrames, before);
+}
+
 TEST_F(Pair, APageThatEndsWhileMuchIsOnItsWayIsMissedAtOnce) {
   ASSERT_TRUE(ada.send(connection, std::string(1'000'000, 'x')));
   world.runFor(20);

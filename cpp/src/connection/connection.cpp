@@ -489,6 +489,11 @@ void Connection::signalingOpened(Millis now) {
     restartAt_ = kNever;
     tryRestart(now);
   }
+  // Who got the OFFER answers sooner than that, so a PeerJS peer, which takes a copy for another connection, has none
+  // to lose. But a call rings, and who takes it may be slow.
+  if (std::exchange(offerLeft_, true) && current_ && !answered_ && identity_.kind == ConnectionKind::Data) {
+    current_->offerAgain(now);
+  }
 }
 
 void Connection::sayBye(const char* why, Millis now) {
@@ -531,6 +536,7 @@ void Connection::sendDescription(Negotiation& from, const Description& descripti
     message.native->seen = seen;
   }
   if (offer) {
+    offerLeft_ = reachable();
     message.metadata = identity_.metadata;
     if (identity_.kind == ConnectionKind::Data) {
       message.label = identity_.label;

@@ -243,6 +243,7 @@ class Connection final : private Negotiation::Sink {
   Millis stripePause_ = 0;
 
   bool answered_ = false;    ///< the other side's first description is known
+  bool offerLeft_ = false;   ///< our newest OFFER, if there is one, did not wait: it may be lost with its socket
   bool closedTold_ = false;  ///< ConnectionClosed went out
   const char* closeReason_ = nullptr;
 

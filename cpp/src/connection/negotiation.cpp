@@ -375,7 +375,7 @@ void Negotiation::timeout(Sink& sink, Millis now) {
     }
   }
   if (now >= resendAt_) {
-    resendAt_ = now + config_.resendDelay;
+    resendAt_ = native_ ? now + config_.resendDelay : kNever;
     // While a step is under way its end decides; and while nothing leaves, a copy would only wait beside the original.
     if (busy_ == Busy::None && !holding_ && sink.reachable()) resend(sink, now);
   }

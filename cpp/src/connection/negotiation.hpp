@@ -75,6 +75,10 @@ class Negotiation {
   void resendSoon(Millis now) {
     if (resendAt_ != kNever) resendAt_ = now;
   }
+  /// The first offer may be lost with the socket that it left through: once more, unless an answer comes meanwhile.
+  void offerAgain(Millis now) {
+    if (signaling_ == Signaling::HaveLocalOffer && !holding_) resendAt_ = now + config_.resendDelay;
+  }
 
   /// The other side's candidates go to the browser once more, so that it checks anew.
   void nudge(Sink& sink) {
