@@ -437,7 +437,7 @@ struct Endpoint::State final : Connection::Host {
     for (const ConnectionHandle handle : with(peer)) {
       Connection& connection = *find(handle);
       const Phase before = connection.phase();
-      connection.peerUnavailable(session.isSettled(now), now);
+      connection.peerUnavailable(session.isSettled(now) && !connection.heardLately(now), now);
       waited = waited || connection.phase() != before;
       touched.push_back(handle);
     }

@@ -130,6 +130,21 @@ TEST_F(Recovery, ClosingWhileRecoveringTellsTheOtherSideThroughTheServer) {
   ASSERT_TRUE(world.runUntil([&] { return bob.state(bob.incoming()) == ConnectionState::Closed; }, 1'000));
 }
 
+TEST_F(Recovery, APeerThatWasHeardJustNowIsThereWhateverTheServerKnows) {
+  world.runFor(20'000);
+  world.setReach(ada, bob, false);
+  world.setReach(bob, ada, false);
+  ASSERT_TRUE(ada.send(connection, "on its way"));
+  world.runFor(2'500);
+  ASSERT_TRUE(recovering(bob, bob.incoming()));
+  world.setReach(ada, bob, true);
+  ASSERT_TRUE(world.runUntil([&] { return !bob.received[bob.incoming()].empty(); }, 4'000));
+  bob.feed(input::SignalingMessage{1, R"({"type":"EXPIRE","src":"ada"})"});
+  EXPECT_TRUE(recovering(bob, bob.incoming()));
+  world.setReach(bob, ada, true);
+  EXPECT_TRUE(world.runUntil([&] { return bothOpen(); }, 5'000));
+}
+
 TEST_F(Recovery, AnExpireRightAfterAServerCameBackDoesNotEndAConnection) {
   world.pathDown();
   world.serverDown();

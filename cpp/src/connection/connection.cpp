@@ -18,6 +18,9 @@ constexpr Millis kAsleep = 1'500;
 constexpr Millis kLongestStripePause = 30'000;
 // Once the old path won, the side that does not decide waits so long for the other to come through the fresh one.
 constexpr Millis kRacerLinger = 5'000;
+// An EXPIRE is about a message that lay at the server for so long. Who was heard meanwhile is there, and only away from
+// the server.
+constexpr Millis kExpiry = 5'000;
 // Behind more than this a CLOSE does not leave a page before the page is gone, and neither does what it waits for. SCTP
 // sends about so much at once.
 constexpr std::uint64_t kMaxFarewellBacklog = 8 * 1024;
@@ -462,6 +465,10 @@ void Connection::peerClosed(bool rejected, Millis now) {
   abortFraming(why, now);
   if (phase_ == Phase::Closing) enter(Trigger::Done, why);
   finish(why);
+}
+
+bool Connection::heardLately(Millis now) const {
+  return framing_ && framing_->lastHeard() != kNever && now - framing_->lastHeard() < kExpiry;
 }
 
 void Connection::peerUnavailable(bool certain, Millis now) {

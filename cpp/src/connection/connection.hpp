@@ -86,6 +86,8 @@ class Connection final : private Negotiation::Sink {
   void remoteMessage(SignalMessage& message, Millis now);
   /// The server says that the other peer is not there. `certain` false: it may only be late, like we were.
   void peerUnavailable(bool certain, Millis now);
+  /// Too lately for the other side to be gone.
+  [[nodiscard]] bool heardLately(Millis now) const;
   /// A message of this connection waited too long for the server.
   void signalExpired(Millis now);
   /// The server is back: a recovery that waited for it goes on.
