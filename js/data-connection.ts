@@ -59,6 +59,7 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
   /** @internal */
   over = false
   #paused = false
+  #stripes = 1
   /** There once it is open. */
   #messages: Messages | null = null
   #transfers = new Map<number, Transfer>()
@@ -107,6 +108,26 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
   /** Resolves when everything sent so far is in the other application's hands; rejects with 'connection-closed' if that will not be. */
   delivered(): Promise<void> {
     return this.#do(messages => messages.delivered())
+  }
+
+  /**
+   * Over how many RTCPeerConnections messages of priority 'bulk' and files are spread, 1 to 8: for long or lossy paths, where
+   * one is slow. Each takes its share of the network from others, so ask for few. The side that asks for more decides; 8 is
+   * the most, or what `limits.maxStripes` of either side says. Can be set at any time, also before 'open'.
+   * @default 1
+   * @throws {PeerError} 'invalid-argument'
+   */
+  get stripes(): number {
+    return this.#stripes
+  }
+
+  set stripes(count: number) {
+    if (!(Number.isInteger(count) && count >= 1 && count <= 8)) {
+      throw this.error('invalid-argument', `stripes has to be a whole number from 1 to 8, got ${String(count)}.`)
+    }
+    if (count === this.#stripes) return
+    this.#stripes = count
+    this.feed({ type: 'stripes', connection: this.handle, count })
   }
 
   /** Did pause() stop it? */

@@ -12,7 +12,7 @@ export {
   type AcceptOptions, type SendFileOptions, Transfer, type TransferEvents, type TransferSink, type TransferSource,
 } from './transfer.js'
 export type { ConnectionStats, Path } from './stats.js'
-export type { ConnectionState, CoreTimers as PeerTimers, PeerState, TransferState, WireProtocol } from './core/types.js'
+export type { ConnectionState, CoreLimits as PeerLimits, CoreTimers as PeerTimers, PeerState, TransferState, WireProtocol } from './core/types.js'
 export { PeerError, type PeerErrorCode, type PeerErrorInfo } from './errors.js'
 export {
   BaseConnectionErrorType, ConnectionType, DataConnectionErrorType, PeerErrorType, SerializationType, ServerMessageType,

@@ -1,5 +1,5 @@
 import type { ConnectionInit } from './connection.js'
-import type { CoreConfig, CoreErrorCode, CoreEvent, CoreTimers, PeerState } from './core/types.js'
+import type { CoreConfig, CoreErrorCode, CoreEvent, CoreLimits, CoreTimers, PeerState } from './core/types.js'
 import { DataConnection } from './data-connection.js'
 import { Driver } from './driver/driver.js'
 import { type CoreSource, loadRuntime } from './driver/runtime.js'
@@ -65,6 +65,8 @@ export interface PeerOptions {
   warm?: boolean
   /** Single timers of the core, ms: see {@link CoreTimers} for each, its default and its reason. @default {} */
   timers?: CoreTimers
+  /** How much memory connections may take: see {@link CoreLimits} for each, its default and its reason. @default {} */
+  limits?: CoreLimits
   /** Where the core comes from: a URL of core.wasm, its bytes or module. @default the one inside the package */
   wasm?: CoreSource
 }
@@ -73,7 +75,7 @@ export interface PeerOptions {
 export type ResolvedPeerOptions = PeerOptions
   & Required<Pick<PeerOptions, 'debug' | 'host' | 'port' | 'path' | 'key' | 'token' | 'secure' | 'config' | 'pingInterval'
     | 'referrerPolicy' | 'signaling' | 'autoReconnect' | 'protocol' | 'warm'>>
-  & { trickle: 'full' | 'half' | 'none', timers: CoreTimers }
+  & { trickle: 'full' | 'half' | 'none', timers: CoreTimers, limits: CoreLimits }
 
 export interface ConnectOptions {
   /** Name of the connection. @default its connectionId */
@@ -407,20 +409,23 @@ const known = <T extends object>(given: T): T => Object.fromEntries(Object.entri
 
 /** Fills in PeerJS's defaults. On a server nothing is looked up: there is no page, and nothing will be used. */
 function resolve(given: PeerOptions, live: boolean): ResolvedPeerOptions {
-  const { trickle = 'full', timers = {}, ...rest } = known(given)
+  const { trickle = 'full', timers = {}, limits = {}, ...rest } = known(given)
   const options = {
     debug: 0, host: cloudHost, port: cloudPort, path: '/', key: 'peerjs', config: defaultConfig, pingInterval: 5000,
     referrerPolicy: 'strict-origin-when-cross-origin' as const, signaling: 'peerserver' as const, autoReconnect: true, protocol: 'auto' as const,
     warm: false, token: '', secure: false, ...rest,
     trickle: trickle === true ? 'full' as const : trickle === false ? 'none' as const : trickle,
     timers: known(timers),
+    limits: known(limits),
   }
   if (!['full', 'half', 'none'].includes(options.trickle)) {
     throw new PeerError('invalid-argument', `The option trickle has to be 'full', 'half', 'none' or a boolean, got ${String(trickle)}. Leave it out for 'full'.`)
   }
-  for (const [name, ms] of Object.entries(options.timers as Record<string, unknown>)) {
-    if (typeof ms === 'number' && ms >= 1 && ms < 1e12) continue
-    throw new PeerError('invalid-argument', `timers.${name} has to be a number of milliseconds, 1 or more, got ${String(ms)}. Leave it out for its default.`)
+  for (const group of ['timers', 'limits'] as const) {
+    for (const [name, value] of Object.entries(options[group] as Record<string, unknown>)) {
+      if (typeof value === 'number' && value >= 1 && value < 1e12) continue
+      throw new PeerError('invalid-argument', `${group}.${name} has to be a number${group === 'timers' ? ' of milliseconds' : ''}, 1 or more, got ${String(value)}. Leave it out for its default.`)
+    }
   }
   if (live) {
     if (options.host === '/') options.host = location.hostname
@@ -432,7 +437,7 @@ function resolve(given: PeerOptions, live: boolean): ResolvedPeerOptions {
   return options
 }
 
-function coreConfig({ autoReconnect, pingInterval, protocol, timers, trickle }: ResolvedPeerOptions): CoreConfig {
+function coreConfig({ autoReconnect, limits, pingInterval, protocol, timers, trickle }: ResolvedPeerOptions): CoreConfig {
   const { retries, delay } = typeof autoReconnect === 'object' ? autoReconnect : {}
   return known({
     seed: crypto.getRandomValues(new Uint32Array(1))[0]!,
@@ -443,6 +448,7 @@ function coreConfig({ autoReconnect, pingInterval, protocol, timers, trickle }: 
     reconnectDelay: delay,
     heartbeatInterval: pingInterval,
     ...timers,
+    ...limits,
   }) as CoreConfig
 }
 

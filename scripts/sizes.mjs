@@ -62,7 +62,7 @@ const emcc = readFileSync(join(root, 'js/core/generated/emcc.txt'), 'utf8').trim
 const parts = [
   { name: 'JavaScript loaded first (`peerbridge`)', bytes: await loaded('index.js'), budget: 14 * KiB },
   { name: 'What `peerbridge/vue` adds to it', bytes: await loaded('vue/index.js') - await loaded('index.js') },
-  { name: 'Core, WebAssembly (loaded with the first connection)', bytes: packedCore(), budget: 40 * KiB, compiled: true },
+  { name: 'Core, WebAssembly (loaded with the first connection)', bytes: packedCore(), budget: 44 * KiB, compiled: true },
   { name: 'Core, its JavaScript glue (with it)', bytes: chunk(/^(glue|late)-/), compiled: true },
   { name: 'Value codec (loaded with the first value)', bytes: chunk(/^values/) },
 ]
