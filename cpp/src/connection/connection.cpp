@@ -23,7 +23,7 @@ constexpr Millis kRacerLinger = 5'000;
 constexpr Millis kExpiry = 5'000;
 // Behind more than this a CLOSE does not leave a page before the page is gone, and neither does what it waits for. SCTP
 // sends about so much at once.
-constexpr std::uint64_t kMaxFarewellBacklog = 8 * 1024;
+constexpr std::uint64_t kMaxFarewellBacklog = 8'192;
 
 // What a side channel's subprotocol begins with; its number follows. docs/protocol.md, "Side channels".
 constexpr std::string_view kSideProtocol = "peerbridge.channel.";
