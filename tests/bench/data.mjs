@@ -8,7 +8,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { launchChromium, launchFirefox } from '../reach/lab/browser.mjs'
 import { load, options, sleep } from '../reach/lab/lab.mjs'
@@ -54,7 +54,7 @@ export async function main(args) {
   const origin = `http://127.0.0.1:${server.ports.files}`
   const browser = await launch({ origin })
   const lab = new Lab(browser, server, given)
-  const results = new Map()
+  const writes = given.write > 0 || (given.write < 0 && given.rounds >= 5)
   try {
     for (const name of given.only) {
       if (!figures[name]) throw new Error(`there is no figure ${name}: ${Object.keys(figures).join(', ')}`)
@@ -62,7 +62,7 @@ export async function main(args) {
       const before = load()
       const result = await figures[name].measure(lab, given)
       result.about = `load ${before} before and ${load()} after`
-      results.set(name, result)
+      if (writes) keep(given, name, result)
       console.log(`\n${figures[name].title(given)}; ${result.about}${result.note ? `\n${result.note}` : ''}\n${table(...columns(result, names.raw))}`)
     }
     if (browser.problems.length) console.log(`the pages complain: ${[...new Set(browser.problems)].join('\n')}`)
@@ -71,8 +71,7 @@ export async function main(args) {
     await browser.close()
     await server.close()
   }
-  if (given.write === 0 || (given.write < 0 && given.rounds < 5)) return
-  return { [`data-${given.browser}`]: document(given.browser, browser.name, keep(given, results)) }
+  if (writes) return { [`data-${given.browser}`]: document(given.browser, browser.name, figuresOf(given.browser)) }
 }
 
 /** Opens pairs of pages, and tells which lanes there are. */
@@ -310,15 +309,19 @@ function columns({ lanes, digits, largest }) {
   ])]
 }
 
+const fileOf = browser => join(kept, `data-${browser}.json`)
+
 /** All figures of a browser, those of earlier runs included. */
-function keep(given, results) {
-  const path = join(kept, `data-${given.browser}.json`)
-  const all = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {}
+function figuresOf(browser) {
+  return existsSync(fileOf(browser)) ? JSON.parse(readFileSync(fileOf(browser), 'utf8')) : {}
+}
+
+/** At once: a run may be ended before its last figure. */
+function keep(given, name, result) {
   const date = new Date().toISOString().slice(0, 10)
-  for (const [name, result] of results) all[name] = { ...result, title: figures[name].title(given), date, version }
-  mkdirSync(dirname(path), { recursive: true })
-  writeFileSync(path, JSON.stringify(all))
-  return all
+  const all = { ...figuresOf(given.browser), [name]: { ...result, title: figures[name].title(given), date, version } }
+  mkdirSync(kept, { recursive: true })
+  writeFileSync(fileOf(given.browser), JSON.stringify(all))
 }
 
 function document(which, browser, all) {
