@@ -96,10 +96,18 @@ class RawPort extends Port {
     else this.message(data)
   }
 
+  /** Below the threshold there will be no event to wait for. */
+  #full(length) {
+    return this.#bulk.bufferedAmount > this.#high / 4 && this.#bulk.bufferedAmount + length > this.#high
+  }
+
+  #low() {
+    return new Promise((resolve) => { this.#bulk.onbufferedamountlow = resolve })
+  }
+
   /** When there is room for it. */
   async #push(data) {
-    if (this.#bulk.bufferedAmount + data.length > this.#high)
-      await new Promise((resolve) => { this.#bulk.onbufferedamountlow = resolve })
+    if (this.#full(data.length)) await this.#low()
     this.#bulk.send(data)
   }
 
@@ -125,8 +133,7 @@ class RawPort extends Port {
   async sendSmall(count, make) {
     for (let i = 0; i < count; i++) {
       const message = make(i)
-      if (this.#bulk.bufferedAmount + message.length > this.#high)
-        await new Promise((resolve) => { this.#bulk.onbufferedamountlow = resolve })
+      if (this.#full(message.length)) await this.#low()
       this.#bulk.send(message)
     }
   }
