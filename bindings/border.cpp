@@ -96,6 +96,7 @@ std::uint32_t create() {
 struct Standing {
   double deadline = 0;  ///< infinity when there is none
   double outputs = 0;   ///< 1: poll() answers something
+  double room = 0;      ///< 1: the connection of the last put or queue takes more
 };
 Standing standing;
 
@@ -230,6 +231,7 @@ EMSCRIPTEN_KEEPALIVE std::uint32_t pb_put(std::uint32_t endpoint, std::uint32_t 
   bool accepted = false;
   const std::span<std::byte> target =
       frames->put(static_cast<Lane>(lane), static_cast<peerbridge::Format>(format), length, accepted);
+  standing.room = frames->hasRoom() ? 1 : 0;
   if (!accepted) return 0;
   return target.empty() ? 1 : static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(target.data()));
 }
@@ -238,18 +240,15 @@ EMSCRIPTEN_KEEPALIVE std::uint32_t pb_queue(std::uint32_t endpoint, std::uint32_
                                             std::uint32_t format, double length) {
   Framing* frames = framing(endpoint, connection);
   if (frames == nullptr || !isLane(lane) || format > 15 || !(length >= 0)) return 0;
-  return frames->queue(static_cast<Lane>(lane), static_cast<peerbridge::Format>(format),
-                       static_cast<std::uint64_t>(length));
+  const peerbridge::Ticket ticket = frames->queue(static_cast<Lane>(lane), static_cast<peerbridge::Format>(format),
+                                                  static_cast<std::uint64_t>(length));
+  standing.room = frames->hasRoom() ? 1 : 0;
+  return ticket;
 }
 
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_withdraw(std::uint32_t endpoint, std::uint32_t connection, std::uint32_t ticket) {
   Framing* frames = framing(endpoint, connection);
   return frames != nullptr && frames->withdraw(ticket) ? 1 : 0;
-}
-
-EMSCRIPTEN_KEEPALIVE std::uint32_t pb_has_room(std::uint32_t endpoint, std::uint32_t connection) {
-  const Framing* frames = framing(endpoint, connection);
-  return frames != nullptr && frames->hasRoom() ? 1 : 0;
 }
 
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_mark(std::uint32_t endpoint, std::uint32_t connection) {

@@ -46,7 +46,6 @@ interface Exports {
   _pb_put(endpoint: number, connection: number, lane: number, format: number, length: number): number
   _pb_queue(endpoint: number, connection: number, lane: number, format: number, length: number): number
   _pb_withdraw(endpoint: number, connection: number, ticket: number): number
-  _pb_has_room(endpoint: number, connection: number): number
   _pb_mark(endpoint: number, connection: number): number
   _pb_hold(endpoint: number, connection: number, held: number, now: number): void
   _pb_transfer_put(endpoint: number, connection: number, transfer: number, length: number): number
@@ -219,8 +218,8 @@ class WasmCore implements Core {
     return this.wasm._pb_withdraw(this.#endpoint, connection, ticket) === 1
   }
 
-  hasRoom(connection: number): boolean {
-    return this.wasm._pb_has_room(this.#endpoint, connection) === 1
+  get room(): boolean {
+    return this.records.doubles[this.#standing + 2] === 1
   }
 
   mark(connection: number): number {

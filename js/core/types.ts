@@ -392,7 +392,8 @@ export interface Core {
   queue(connection: number, lane: Lane, format: number, length: number): number
   /** Takes a queued message back; false when its first piece has left. */
   withdraw(connection: number, ticket: number): boolean
-  hasRoom(connection: number): boolean
+  /** After put() or queue(): the connection takes more; otherwise the `room` event will say. */
+  readonly room: boolean
   /** See the `delivered` event. */
   mark(connection: number): number
   /** While held, nothing is acknowledged, so that the other side stops once its window is full. */

@@ -39,6 +39,8 @@ export interface Runtime {
   path(report: RTCStatsReport): Path | null
   /** See timer.ts. */
   timer(fire: () => void): { set(at: number | null): void, dispose(): void }
+  /** See turn.ts. */
+  turn(flush: () => void): { add(bytes: number, soon: boolean): void, dispose(): void }
   /** See iterate.ts. */
   iterate(from: Readable): AsyncGenerator<unknown, void, undefined>
   /** See messages.ts. */
@@ -151,6 +153,7 @@ export class Driver {
   runtime!: Promise<Runtime>
   #draining = false
   #timer: ReturnType<Runtime['timer']> | null = null
+  #turn: ReturnType<Runtime['turn']> | null = null
   #spare: ReturnType<Runtime['spare']> | null = null
   /** For a connection that is wanted before the core is there: the first one of a page takes long, and then makes a certificate. */
   #first: RTCPeerConnection | null = null
@@ -173,6 +176,11 @@ export class Driver {
     const runtime = this.#runtime = await (this.runtime = options.load())
     if (this.#disposed) return
     this.#core = runtime.create(options.config, performance.now())
+    this.#turn = runtime.turn(() => {
+      const awake = [...this.#awake]
+      this.#awake.clear()
+      for (const connection of awake) this.#run(() => this.#pump(connection))
+    })
     this.#timer = runtime.timer(() => {
       this.#armed = null
       this.feed({ type: 'timeout' })
@@ -229,6 +237,7 @@ export class Driver {
     this.#disposed = true
     this.#end.abort()
     this.#timer?.dispose()
+    this.#turn?.dispose()
     this.#spare?.dispose()
     this.#first?.close()
     for (const channel of this.#signaling.values()) channel?.close()
@@ -641,7 +650,8 @@ export class Driver {
       if (!ticket) return -1
       if (bytes.length) this.#keep(connection, ticket, bytes)
     }
-    this.#wake(connection)
+    // What is high goes at once, and what is large has no company to wait for.
+    this.#wake(connection, bytes.length, lane === 0 || ticket > 0)
     return ticket
   }
 
@@ -666,14 +676,15 @@ export class Driver {
     this.#wake(connection)
   }
 
-  hasRoom(connection: number): boolean {
-    return this.#core?.hasRoom(connection) ?? false
+  /** Does the connection of the last send() have room for more? */
+  get room(): boolean {
+    return this.#core?.room ?? false
   }
 
   /** See the `delivered` event; it comes later, never from within. */
   mark(connection: number): number {
     const marker = this.#core?.mark(connection) ?? 0
-    this.#wake(connection)
+    this.#wake(connection, 0, false)
     return marker
   }
 
@@ -688,16 +699,10 @@ export class Driver {
     payloads.set(ticket, payload)
   }
 
-  /** Pumps at the end of this turn, so that everything sent within it shares frames. */
-  #wake(connection: number): void {
-    if (!this.#awake.size) {
-      queueMicrotask(() => {
-        const awake = [...this.#awake]
-        this.#awake.clear()
-        for (const connection of awake) this.#run(() => this.#pump(connection))
-      })
-    }
+  /** Pumps soon, with what follows at once. */
+  #wake(connection: number, bytes = 0, soon = true): void {
     this.#awake.add(connection)
+    this.#turn?.add(bytes, soon)
   }
 
   #watchBuffer(channel: Channel, connection: number, lowThreshold: number): void {

@@ -227,7 +227,7 @@ export class Messages {
     else lane.add(post.data)
     this.#unmarkedBytes += bytes.length
     if (++this.#unmarkedMessages >= markedMessages || this.#unmarkedBytes >= markedBytes) this.#mark()
-    if (this.#driver.hasRoom(handle)) return done
+    if (this.#driver.room) return done
     this.#room ??= deferred()
     const { promise } = this.#room
     const { signal } = post

@@ -24,7 +24,7 @@ const fromUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  */
 export function encodeValue(value: unknown): Encoded | Promise<Encoded> {
   if (typeof value === 'string') {
-    const bytes = utf8.encode(value)
+    const bytes = ascii(value) ?? utf8.encode(value)
     // Half a surrogate pair has no UTF-8: such a string goes the long way.
     if (bytes.length === value.length || !/\p{Surrogate}/u.test(value)) return { format: ValueFormat.text, bytes }
   }
@@ -52,7 +52,7 @@ export function decodeValue(format: number, bytes: Uint8Array<ArrayBuffer>): unk
     case ValueFormat.structured: return new Decoder(bytes).decode()
     case ValueFormat.text:
       try {
-        return fromUtf8.decode(bytes)
+        return fromAscii(bytes) ?? fromUtf8.decode(bytes)
       }
       catch (error) {
         throw new PeerError('protocol-violation', 'A string that was received is not UTF-8.', { cause: error })
@@ -61,6 +61,33 @@ export function decodeValue(format: number, bytes: Uint8Array<ArrayBuffer>): unk
     case ValueFormat.bytes: return own(bytes)
     default: throw new PeerError('protocol-violation', `A value came in format ${format}, which this version does not know.`)
   }
+}
+
+/** So short a string is written sooner here than by a call into the browser. */
+const short = 24
+
+function ascii(text: string): Uint8Array<ArrayBuffer> | null {
+  const { length } = text
+  if (length > short) return null
+  const bytes = new Uint8Array(length)
+  for (let i = 0; i < length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit > 0x7f) return null
+    bytes[i] = unit
+  }
+  return bytes
+}
+
+function fromAscii(bytes: Uint8Array): string | null {
+  const { length } = bytes
+  if (length > short) return null
+  let text = ''
+  for (let i = 0; i < length; i++) {
+    const byte = bytes[i]!
+    if (byte > 0x7f) return null
+    text += String.fromCharCode(byte)
+  }
+  return text
 }
 
 function own(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {

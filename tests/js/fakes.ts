@@ -6,6 +6,7 @@ import { iterate } from '../../js/driver/iterate.js'
 import { Messages } from '../../js/driver/messages.js'
 import { Spare } from '../../js/driver/spare.js'
 import { PunctualTimer } from '../../js/driver/timer.js'
+import { Turn } from '../../js/driver/turn.js'
 import { PeerError } from '../../js/errors.js'
 import { files } from '../../js/files/index.js'
 import { readPath } from '../../js/stats.js'
@@ -70,7 +71,6 @@ export class FakeCore implements Core {
   }
 
   withdraw(): boolean { return this.withdrawable }
-  hasRoom(): boolean { return this.room }
   mark(): number { return ++this.marker }
   hold(connection: number, held: boolean): void { this.holds.push([connection, held]) }
   transferPut(_connection: number, transfer: number, length: number): number {
@@ -116,6 +116,7 @@ export const runtime = (core: FakeCore): Runtime => ({
   watch: watchEnvironment,
   path: readPath,
   timer: fire => new PunctualTimer(fire),
+  turn: flush => new Turn(flush),
   spare: rtc => new Spare(rtc),
   iterate,
   messages: (driver, owner) => new Messages(driver, owner),

@@ -171,7 +171,7 @@ function side(handler: MessagesOwner['handler'] = null): { messages: Messages, s
     _error: type => void problems.push(type),
   }
   const driver = {
-    values: { encodeValue, decodeValue }, hasRoom: () => true, withdraw: () => false, mark: () => 1,
+    values: { encodeValue, decodeValue }, room: true, withdraw: () => false, mark: () => 1,
     send: (_: number, lane: number, format: number, bytes: Uint8Array) => {
       sent.push({ lane, format, bytes: [...bytes] })
       return 0
