@@ -157,6 +157,7 @@ interface Memory {
 export class Records {
   readonly #wasm: Memory
   readonly #at: number
+  #heap: Uint8Array | null = null
   #doubles = new Float64Array()
 
   constructor(wasm: Memory) {
@@ -166,8 +167,11 @@ export class Records {
 
   /** All memory as doubles; made anew when it has grown, which detaches the old buffer. */
   get doubles(): Float64Array {
-    const { buffer } = this.#wasm.HEAPU8
-    if (this.#doubles.buffer !== buffer) this.#doubles = new Float64Array(buffer)
+    const heap = this.#wasm.HEAPU8
+    if (this.#heap !== heap) {
+      this.#heap = heap
+      this.#doubles = new Float64Array(heap.buffer)
+    }
     return this.#doubles
   }
 

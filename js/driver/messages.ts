@@ -194,6 +194,8 @@ export class Messages {
   #queue(encoded: Encoded | Promise<Encoded>, post: Post): Promise<void> {
     const before = this.#reading
     this.#unread.add(post)
+    // It may be the application's own memory, and has to wait.
+    if (!(encoded instanceof Promise)) encoded.bytes = encoded.bytes.slice()
     const turn = (async () => {
       const [value] = await Promise.allSettled([encoded, before])
       this.#unread.delete(post)

@@ -316,7 +316,7 @@ class Pair {
       const bool moved = deliverToB() | deliverToA();
       if (moved) continue;
       const Millis next = nextDeadline();
-      if (next > now + 50) break;
+      if (next > now + 100) break;
       advance(next > now ? next - now : 0);
     }
     poll();

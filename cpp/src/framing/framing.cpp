@@ -18,6 +18,9 @@ namespace {
 /// Frames that are written when they leave and never kept: HELLO, ACK, PING, PONG, CLOSE, CLOSED.
 constexpr std::size_t kLongestControl = 1 + 5 * kMaxVarintBytes + kMaxReason + 8;
 
+/// So many times longer, and for so many times more bytes, may an acknowledgement wait in the middle of a message.
+constexpr int kMidwayPatience = 4;
+
 constexpr Wrong kNotSent = Rule::AcknowledgementOfWhatWasNotSent;
 
 FramingConfig sane(FramingConfig config) {
@@ -505,8 +508,10 @@ struct Framing::State {
     untoldBytes += frame.size();
     ackVia = slot;
     if (!held) {
-      if (untoldBytes >= config.ackBytes) wantAck = true;
-      if (ackAt == kNever) ackAt = now + config.ackDelay;
+      // Nobody waits for what is in the middle of a message, or of a file; and an ACK costs as much as a message.
+      const int patience = receiver.midway() ? kMidwayPatience : 1;
+      if (untoldBytes >= config.ackBytes * static_cast<std::uint64_t>(patience)) wantAck = true;
+      ackAt = std::min(ackAt, now + config.ackDelay * patience);
     }
     answerClose();
     return nullptr;

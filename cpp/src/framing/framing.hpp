@@ -69,9 +69,10 @@ struct FramingConfig {
   std::uint64_t maxInlineQueueBytes = 16'777'216;
   /// Largest message that is accepted from the peer, and that queue() takes.
   std::uint64_t maxMessageBytes = 1'073'741'824;
-  /// An ACK leaves at the latest after this many received frame bytes,
+  /// An ACK leaves at the latest after this many received frame bytes, four times as many in the middle of a message or
+  /// of a file,
   std::uint64_t ackBytes = 131'072;
-  /// or after this many milliseconds.
+  /// or after this many milliseconds, four times as many there.
   Millis ackDelay = 20;
   /// How long close() waits for the other side.
   Millis closeTimeout = 2'000;

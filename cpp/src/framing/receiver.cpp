@@ -19,6 +19,7 @@ Wrong Receiver::take(Stream stream, std::uint64_t seq, std::span<const std::byte
   }
   counts_[index(stream)].received = seq;
   counts_[index(stream)].bytes += frame.size();
+  midway_ = !segment.last || segment.format == kFormatTransferData;
   frame_ = frame;
   cursor_ = offset;
   current_.reset();

@@ -37,6 +37,8 @@ class Receiver {
   [[nodiscard]] std::span<const std::byte> bytesOf(const Segment& segment) const {
     return frame_.subspan(segment.offset, segment.length);
   }
+  /// The frame that was taken last ends in the middle of a message, or with bytes of a file: more follows.
+  [[nodiscard]] bool midway() const { return midway_; }
   /// The frame is one that was kept: it is not where the last one came in.
   [[nodiscard]] bool isHeld() const { return current_ != nullptr; }
   /// Lets go of the frame.
@@ -68,6 +70,7 @@ class Receiver {
   Lanes lanes_;     ///< up to cursor_
   std::span<const std::byte> frame_;
   std::size_t cursor_ = 0;
+  bool midway_ = false;
 };
 
 }  // namespace peerbridge
