@@ -272,6 +272,7 @@ EMSCRIPTEN_KEEPALIVE std::uint32_t pb_pump(std::uint32_t endpoint, std::uint32_t
   Endpoint* found = find(endpoint);
   if (found == nullptr) return 0;
   const Action action = found->pump(connection, channel, static_cast<std::uint64_t>(bufferedAmount), millis(now));
+  slots.length = static_cast<double>(action.low);
   if (action.kind == ActionKind::Wait) {
     stand(found);
     return 0;

@@ -160,7 +160,7 @@ class WasmCore implements Core {
   readonly #slots: number
   readonly #deliverySlots: number
   readonly #standing: number
-  readonly #action: PumpAction = { kind: 'wait', ticket: 0, offset: 0, target: nothing, frame: nothing }
+  readonly #action: PumpAction = { kind: 'wait', low: 0, ticket: 0, offset: 0, target: nothing, frame: nothing }
   #endpoint: number
   // What the last call said: other endpoints write to the same places.
   #deadline = Infinity
@@ -238,12 +238,13 @@ class WasmCore implements Core {
     const kind = this.wasm._pb_pump(this.#endpoint, connection, channel, bufferedAmount, now)
     const action = this.#action
     action.kind = kinds[kind]!
-    if (kind === 0) {
-      this.#stand()
-      return action
-    }
     const f64 = this.records.doubles
     const at = this.#slots
+    if (kind === 0) {
+      this.#stand()
+      action.low = slot(f64, at + 2)
+      return action
+    }
     if (kind !== 2) {
       const pointer = slot(f64, at + 1)
       action.target = this.wasm.HEAPU8.subarray(pointer, pointer + slot(f64, at + 2))

@@ -351,6 +351,8 @@ export const Format = { transferControl: 8, transferData: 9, request: 10, respon
 /** What the pump shall do next. One object for all answers of an endpoint, and its views are valid until the next call. */
 export interface PumpAction {
   kind: 'wait' | 'fill' | 'send' | 'fill-send'
+  /** wait: the bufferedAmountLowThreshold that suits; 0: as it is. */
+  low: number
   /** fill: copy bytes [offset, offset + target.length) of the message `ticket` into target, then ask again. */
   ticket: number
   offset: number

@@ -722,7 +722,10 @@ export class Driver {
     if (dc.readyState !== 'open') return
     for (;;) {
       const action = core.pump(connection, handle, dc.bufferedAmount, performance.now())
-      if (action.kind === 'wait') return
+      if (action.kind === 'wait') {
+        if (action.low && action.low !== dc.bufferedAmountLowThreshold) dc.bufferedAmountLowThreshold = action.low
+        return
+      }
       if (action.kind !== 'send') {
         const { ticket, offset, target } = action
         const payloads = this.#payloads.get(connection)

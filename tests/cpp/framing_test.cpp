@@ -277,7 +277,8 @@ TEST(Framing, TheWaterMarkRisesWhenTheChannelRunsDryAndFallsForTalk) {
   EXPECT_EQ(pair.a.framing.next(524'288, pair.now).kind, ActionKind::Wait);
   pair.a.put(Lane::High, "ping");
   EXPECT_EQ(pair.a.framing.next(0, pair.now).kind, ActionKind::Send);
-  EXPECT_EQ(pair.a.framing.next(262'144, pair.now).kind, ActionKind::Wait);
+  EXPECT_EQ(pair.a.framing.next(65'536, pair.now).kind, ActionKind::Wait);
+  EXPECT_EQ(pair.a.framing.next(65'536, pair.now).low, 32'768u);
 }
 
 TEST(Framing, WithAFullWindowBulkWaitsAndHighPasses) {

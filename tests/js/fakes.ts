@@ -81,7 +81,7 @@ export class FakeCore implements Core {
   pump(_connection: number, channel: number): PumpAction {
     this.pumps++
     this.pumped.push(channel)
-    return this.#guarded(() => ({ kind: 'wait', ticket: 0, offset: 0, target: new Uint8Array(), frame: new Uint8Array(), ...this.actions.shift() }))
+    return this.#guarded(() => ({ kind: 'wait', low: 0, ticket: 0, offset: 0, target: new Uint8Array(), frame: new Uint8Array(), ...this.actions.shift() }))
   }
 
   unsend(): void { this.unsent++ }

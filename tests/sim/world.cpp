@@ -635,7 +635,10 @@ void Node::pump(ConnectionHandle connection, ChannelHandle channel) {
   while (alive && !disposed) {
     if (!world_.end(index).open || world_.end(index).closed || world_.pc(world_.end(index).pc).closed) return;
     const Action action = endpoint->pump(connection, channel, world_.buffered(world_.end(index)), world_.now());
-    if (action.kind == ActionKind::Wait) return;
+    if (action.kind == ActionKind::Wait) {
+      if (action.low != 0) world_.end(index).low = action.low;
+      return;
+    }
     if (action.kind != ActionKind::Send) {
       const auto it = queued_.find({connection, action.ticket});
       if (it == queued_.end() || action.offset + action.length > it->second.size()) {

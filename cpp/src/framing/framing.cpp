@@ -26,7 +26,8 @@ constexpr Wrong kNotSent = Rule::AcknowledgementOfWhatWasNotSent;
 FramingConfig sane(FramingConfig config) {
   // What is accepted never falls below kFrameLimitBeforeHello; what is sent may.
   config.maxFrameBytes = std::clamp<std::size_t>(config.maxFrameBytes, kSmallestFrameLimit, 0x7fffffff);
-  config.highWaterBytes = std::max<std::uint64_t>(config.highWaterBytes, 1);
+  config.highWaterBytes = std::max<std::uint64_t>(config.highWaterBytes, 2);
+  config.interactiveWaterBytes = std::clamp<std::uint64_t>(config.interactiveWaterBytes, 2, config.highWaterBytes);
   config.maxHighWaterBytes = std::max(config.maxHighWaterBytes, config.highWaterBytes);
   config.inlineBytes = std::min<std::uint64_t>(config.inlineBytes, 0x7fffffff);
   config.maxMessageBytes = std::min(config.maxMessageBytes, kMaxVarint);
@@ -150,7 +151,7 @@ struct Framing::State {
   [[nodiscard]] Seqs acknowledgeableBytes() const { return held ? toldBytes : receivedBytes(); }
   [[nodiscard]] bool closeDue() const { return closing && !closeSent && mayReplay() && sender.drained(); }
   [[nodiscard]] std::uint64_t waterMark(const Channel& channel, Millis now) const {
-    return sender.interactive(now) ? std::min(channel.highWater, config.highWaterBytes) : channel.highWater;
+    return sender.interactive(now) ? config.interactiveWaterBytes : channel.highWater;
   }
 
   void attach(Slot slot) {
@@ -286,9 +287,10 @@ struct Framing::State {
     }
     const std::uint64_t mark = waterMark(channel, now);
     const bool full = buffered >= mark;
-    if (buffered / 2 >= mark) {
+    // High and control frames may go beyond the mark, but not for ever.
+    if (buffered / 2 >= config.highWaterBytes && full) {
       channel.blocked = wants(slot);
-      return {};
+      return wait(mark);
     }
     if (slot == 0) {
       if (const std::optional<Action> action = nextControl()) return *action;
@@ -310,7 +312,14 @@ struct Framing::State {
       return sendControl(Sent::Ack, FrameType::Ack, {told[0], told[1]});
     }
     channel.blocked = full && wants(slot);
-    return {};
+    return wait(mark);
+  }
+
+  /// Half of what is kept there is left when the next call comes: time enough for that call to be late.
+  static Action wait(std::uint64_t mark) {
+    Action action;
+    action.low = mark / 2;
+    return action;
   }
 
   [[nodiscard]] std::uint64_t lastSeq(Stream stream) const { return sender.replay(stream).nextSeq() - 1; }

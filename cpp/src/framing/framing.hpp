@@ -52,9 +52,11 @@ struct FramingConfig {
   std::size_t interactiveFrameBytes = 16'384;
   /// next() says Wait while the channel's bufferedAmount is at or above this (High and control frames: twice this).
   std::uint64_t highWaterBytes = 262'144;
-  /// highWaterBytes doubles up to here when the channel ran dry between two calls of next(), but for the time that
-  /// High, or Normal messages up to 16 KiB, are in use.
+  /// highWaterBytes doubles up to here when the channel ran dry between two calls of next().
   std::uint64_t maxHighWaterBytes = 1'048'576;
+  /// In place of both for the time that High, or Normal messages up to 16 KiB, are in use: what is in the channel is
+  /// what they wait behind.
+  std::uint64_t interactiveWaterBytes = 65'536;
   /// Unacknowledged frame bytes kept for replay, of High and Normal together, and of Bulk and File for each channel
   /// that they share; next() says Wait at the limit. The last frame's worth is kept for High.
   std::uint64_t windowBytes = 4'194'304;
@@ -102,6 +104,8 @@ struct Action {
   // Send.
   std::byte* frame = nullptr;
   std::size_t frameLength = 0;
+  /// Wait: the bufferedAmountLowThreshold that suits; 0: as it is.
+  std::uint64_t low = 0;
 };
 
 /// One piece of an incoming message. Pieces of one message come in order and are never interleaved with
