@@ -20,6 +20,8 @@ constexpr std::size_t kLongestControl = 1 + 5 * kMaxVarintBytes + kMaxReason + 8
 
 /// So many times longer, and for so many times more bytes, may an acknowledgement wait in the middle of a message.
 constexpr int kMidwayPatience = 4;
+/// FramingConfig::interactiveFrameBytes, and something.
+constexpr std::size_t kWatchedFrame = 20'480;
 
 constexpr Wrong kNotSent = Rule::AcknowledgementOfWhatWasNotSent;
 
@@ -259,7 +261,7 @@ struct Framing::State {
     setTold(index(streamOf(frame->lane)), frame->received, frame->receivedBytes);
     sending(Sent::Data, action.frameLength);
     lastLane = frame->lane;
-    lastWasReplay = sender.send(lastLane, slot);
+    lastWasReplay = sender.send(lastLane, slot, now);
     stats.framesReplayed += lastWasReplay ? 1 : 0;
     return action;
   }
@@ -415,7 +417,7 @@ struct Framing::State {
     if (slot > 0 && type != FrameType::Bulk && type != FrameType::Ack) return Rule::StripeFrameOfAnotherKind;
     switch (type) {
       case FrameType::Hello:
-        return hello(reader);
+        return hello(reader, now);
       case FrameType::Data:
         return data(Stream::Live, reader, frame, now, slot);
       case FrameType::Bulk:
@@ -423,7 +425,7 @@ struct Framing::State {
       case FrameType::Ack: {
         Seqs seqs{};
         if (!readSeqs(reader, seqs)) return Rule::AckThatCannotBeRead;
-        return acknowledged(seqs);
+        return acknowledged(seqs, now);
       }
       case FrameType::Ping:
         if (!reader.varint(pongToken)) return Rule::PingThatCannotBeRead;
@@ -440,7 +442,7 @@ struct Framing::State {
         Seqs seqs{};
         if (!readSeqs(reader, seqs)) return Rule::ClosedThatCannotBeRead;
         if (!closeSent || seqs != Seqs{lastSeq(Stream::Live), lastSeq(Stream::Bulk)}) return Rule::ClosedToNoClose;
-        if (const Wrong wrong = acknowledged(seqs)) return wrong;
+        if (const Wrong wrong = acknowledged(seqs, now)) return wrong;
         closedSeen = true;
         return nullptr;
       }
@@ -462,7 +464,7 @@ struct Framing::State {
     return reader.varint(seqs[0]) && reader.varint(seqs[1]);
   }
 
-  [[nodiscard]] Wrong hello(ByteReader& reader) {
+  [[nodiscard]] Wrong hello(ByteReader& reader, Millis now) {
     std::uint64_t version = 0;
     std::uint64_t limit = 0;
     std::uint64_t window = 0;
@@ -476,7 +478,7 @@ struct Framing::State {
     for (std::size_t i = 0; i < kStreamCount; ++i) {
       if (seqs[i] < sender.replay(static_cast<Stream>(i)).acknowledgedSeq()) return Rule::HelloThatForgotFrames;
     }
-    if (const Wrong wrong = acknowledged(seqs)) return wrong;
+    if (const Wrong wrong = acknowledged(seqs, now)) return wrong;
     helloSeen = true;
     sender.grant(window);
     frameLimit = static_cast<std::size_t>(std::min<std::uint64_t>({limit, config.maxFrameBytes, channelLimit}));
@@ -484,8 +486,8 @@ struct Framing::State {
     return nullptr;
   }
 
-  [[nodiscard]] Wrong acknowledged(const Seqs& seqs) {
-    const bool sent = sender.acknowledge(Stream::Live, seqs[0]) && sender.acknowledge(Stream::Bulk, seqs[1]);
+  [[nodiscard]] Wrong acknowledged(const Seqs& seqs, Millis now) {
+    const bool sent = sender.acknowledge(Stream::Live, seqs[0], now) && sender.acknowledge(Stream::Bulk, seqs[1], now);
     return sent ? nullptr : kNotSent;
   }
 
@@ -513,13 +515,17 @@ struct Framing::State {
         ++stats.duplicatesDropped;
       }
     }
-    (void)sender.acknowledge(stream, received);
+    (void)sender.acknowledge(stream, received, now);
     untoldBytes += frame.size();
     ackVia = slot;
     if (!held) {
       // Nobody waits for what is in the middle of a message, or of a file; and an ACK costs as much as a message.
-      const int patience = receiver.midway() ? kMidwayPatience : 1;
-      if (untoldBytes >= config.ackBytes * static_cast<std::uint64_t>(patience)) wantAck = true;
+      // But small frames of bulk say that somebody talks there, and that the sender watches how soon they arrive.
+      const bool watched = receiver.midway() && frame.size() <= kWatchedFrame;
+      const int patience = receiver.midway() && !watched ? kMidwayPatience : 1;
+      if (untoldBytes >= (watched ? config.ackBytes / 4 : config.ackBytes * static_cast<std::uint64_t>(patience))) {
+        wantAck = true;
+      }
       ackAt = std::min(ackAt, now + config.ackDelay * patience);
     }
     answerClose();

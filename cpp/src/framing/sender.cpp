@@ -239,6 +239,12 @@ std::size_t Sender::estimate(Lane lane, std::size_t frameLimit) const {
   return static_cast<std::size_t>(std::min<std::uint64_t>(all, frameLimit));
 }
 
+/// What comes next of this lane is nothing that somebody waits for at the other side.
+bool Sender::isLarge(Lane lane) const {
+  if (lane == Lane::Bulk || lane == Lane::File) return true;
+  return lane == Lane::Normal && hasWork(lane) && queueOf(lane).messages.front().ticket != 0;
+}
+
 /// Is there room for it in the window of its stream?
 bool Sender::fits(Lane lane, std::size_t frameLimit) const {
   const bool live = streamOf(lane) == Stream::Live;
@@ -247,6 +253,7 @@ bool Sender::fits(Lane lane, std::size_t frameLimit) const {
   if (replay.bytes() == 0) return true;
   if (replay.count() >= kMaxUnacknowledgedFrames) return false;
   std::uint64_t window = std::min(config_.windowBytes * (live ? 1 : channels_), granted_);
+  if (talk_ && isLarge(lane)) window = std::min(window, paces_[index(streamOf(lane))].window());
   // The end of the window is High's, so that a ping passes while Normal waits for acknowledgements.
   if (lane == Lane::Normal) window -= std::min<std::uint64_t>(config_.maxFrameBytes, window / 4);
   return replay.bytes() + estimate(lane, frameLimit) <= window;
@@ -269,11 +276,7 @@ std::optional<Lane> Sender::choose(Slot slot, std::size_t frameLimit) const {
 
 std::size_t Sender::capacityFor(Lane lane, const Pass& pass) const {
   const std::size_t small = std::min(pass.frameLimit, std::max(config_.interactiveFrameBytes, kSmallestFrameLimit));
-  if (lane == Lane::Bulk || lane == Lane::File) {
-    return interactive(pass.now) ? small : pass.frameLimit;
-  }
-  const bool large = lane == Lane::Normal && queueOf(lane).messages.front().ticket != 0;
-  return large && used(Lane::High, pass.now) ? small : pass.frameLimit;
+  return isLarge(lane) && interactive(pass.now) ? small : pass.frameLimit;
 }
 
 bool Sender::wants(Slot slot, std::size_t frameLimit, bool highOnly) const {
@@ -395,6 +398,7 @@ void Sender::closeFrame() {
 }
 
 Action Sender::step(const Pass& pass, const Replay::Frame*& sent) {
+  talk_ = interactive(pass.now);
   const bool carrier = pass.slot == 0;
   Stream stream = Stream::Bulk;
   if (filling()) {
@@ -445,9 +449,17 @@ void Sender::detach(Slot slot) {
   for (Replay& replay : replays_) replay.lose(slot);
 }
 
-bool Sender::acknowledge(Stream stream, std::uint64_t seq) {
+bool Sender::send(Lane lane, Slot slot, Millis now) {
+  Replay& replay = replayOf(lane);
+  const bool before = replay.send(slot);
+  paces_[index(streamOf(lane))].sent(replay.sentSeq(), now);
+  return before;
+}
+
+bool Sender::acknowledge(Stream stream, std::uint64_t seq, Millis now) {
   Replay& replay = replays_[index(stream)];
   if (seq > replay.sentSeq()) return false;
+  const std::uint64_t before = replay.bytes();
   while (replay.acknowledgedSeq() < seq) {
     const Replay::Frame frame = replay.pop();
     LaneQueue& queue = queueOf(frame.lane);
@@ -455,6 +467,7 @@ bool Sender::acknowledge(Stream stream, std::uint64_t seq) {
     queue.acknowledged = frame.framed;
     noteAcknowledged(frame.lane);
   }
+  if (replay.bytes() < before) paces_[index(stream)].acknowledged(seq, before - replay.bytes(), now);
   return true;
 }
 

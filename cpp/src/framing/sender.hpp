@@ -11,6 +11,7 @@
 #include "framing/arena.hpp"
 #include "framing/frame.hpp"
 #include "framing/framing.hpp"
+#include "framing/pace.hpp"
 #include "framing/transfer.hpp"
 
 namespace peerbridge {
@@ -116,12 +117,12 @@ class Sender {
   [[nodiscard]] const Replay& replay(Stream stream) const { return replays_[index(stream)]; }
   [[nodiscard]] std::uint64_t unackedBytes() const { return replays_[0].bytes() + replays_[1].bytes(); }
   /// The frame of a Send is handed over. True when it had been before.
-  bool send(Lane lane, Slot slot) { return replayOf(lane).send(slot); }
+  bool send(Lane lane, Slot slot, Millis now);
   void unsend(Lane lane, bool wasSent) { replayOf(lane).unsend(wasSent); }
   /// The channel is gone: completes the frame that is being written, and sends what it carried again.
   void detach(Slot slot);
   /// False when there was nothing with that seq to acknowledge. Lower than before is harmless.
-  [[nodiscard]] bool acknowledge(Stream stream, std::uint64_t seq);
+  [[nodiscard]] bool acknowledge(Stream stream, std::uint64_t seq, Millis now);
   /// How many bytes of a stream may be unacknowledged; the other side grants it.
   void grant(std::uint64_t bytes) { granted_ = bytes; }
   /// So many channels share Bulk and File.
@@ -169,6 +170,7 @@ class Sender {
   [[nodiscard]] bool used(Lane lane, Millis now) const;
   [[nodiscard]] bool hasWork(Lane lane) const;
   [[nodiscard]] std::size_t estimate(Lane lane, std::size_t frameLimit) const;
+  [[nodiscard]] bool isLarge(Lane lane) const;
   [[nodiscard]] bool fits(Lane lane, std::size_t frameLimit) const;
   [[nodiscard]] std::optional<Lane> choose(Slot slot, std::size_t frameLimit) const;
   [[nodiscard]] bool openIsFull() const;
@@ -196,6 +198,8 @@ class Sender {
   std::uint32_t lastMarker_ = 0;
   Ticket lastTicket_ = 0;
   std::uint64_t granted_ = 0;
+  std::array<Pace, kStreamCount> paces_;
+  bool talk_ = false;  ///< interactive(), at the last step()
   std::size_t channels_ = 1;
   std::uint64_t queuedBytes_ = 0;
   std::uint64_t inlineBytes_ = 0;

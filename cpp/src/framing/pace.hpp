@@ -1,0 +1,64 @@
+// How fast bulk arrives at the other side, and how much of it has to be on its way for that. While somebody talks, no
+// more than that is sent: what is beyond it only waits, in buffers of the browser and of the network, and talk waits
+// behind it.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "peerbridge/types.hpp"
+
+namespace peerbridge {
+
+class Pace {
+ public:
+  /// Frame `seq` leaves.
+  void sent(std::uint64_t seq, Millis now) {
+    if (sample_ != 0) return;
+    sample_ = seq;
+    sampleAt_ = now;
+  }
+
+  /// All up to `seq` arrived, `bytes` more than before.
+  void acknowledged(std::uint64_t seq, std::uint64_t bytes, Millis now) {
+    if (sample_ != 0 && seq >= sample_) {
+      const Millis rtt = now - sampleAt_;
+      sample_ = 0;
+      // The shortest is the way without a queue; it is forgotten slowly, because ways change.
+      shortest_ = shortest_ == kNever || rtt < shortest_ ? rtt : shortest_ + (rtt - shortest_) / 32;
+    }
+    bytes_ += bytes;
+    const Millis passed = now - since_;
+    if (passed < kMeasured) return;
+    // A pause is no slowness.
+    if (passed < 4 * kMeasured) {
+      const std::uint64_t rate = bytes_ / static_cast<std::uint64_t>(passed);
+      rate_ = std::max(rate, rate_ - rate_ / 8);
+    }
+    bytes_ = 0;
+    since_ = now;
+  }
+
+  /// So many bytes on their way keep the path busy, and not much more.
+  [[nodiscard]] std::uint64_t window() const {
+    if (rate_ == 0 || shortest_ == kNever) return kUnknown;
+    return std::max(kLeast, rate_ * static_cast<std::uint64_t>(shortest_ + kQueue));
+  }
+
+ private:
+  /// Time over which a rate is measured.
+  static constexpr Millis kMeasured = 50;
+  /// What may wait on the way, in time.
+  static constexpr Millis kQueue = 6;
+  static constexpr std::uint64_t kLeast = 131'072;
+  static constexpr std::uint64_t kUnknown = 524'288;
+
+  std::uint64_t sample_ = 0;
+  Millis sampleAt_ = 0;
+  Millis shortest_ = kNever;
+  Millis since_ = 0;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t rate_ = 0;  ///< bytes a millisecond
+};
+
+}  // namespace peerbridge
