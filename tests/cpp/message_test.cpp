@@ -73,6 +73,7 @@ SignalMessage messageOf(const json& object) {
     const json& native = object["native"];
     message.native = NativeTag{native["version"].get<std::uint32_t>(), native["link"].get<std::uint32_t>(),
                                native["negotiation"].get<std::uint32_t>(), optionalText(native, "bye")};
+    message.native->stripe = native.value("stripe", std::uint32_t{0});
   }
   message.legacyBrowserTag = object.value("legacyBrowserTag", false);
   message.text = text(object, "text");

@@ -134,6 +134,61 @@ test('a connection loses and doubles no message when its RTCPeerConnection is lo
   expect(result).toEqual({ count: 6000, inOrder: true })
 })
 
+test('bulk is spread over stripes, arrives whole and in order when some of them die, and gets new ones', async ({ page }) => {
+  await open(page)
+  const result = await page.evaluate(async () => {
+    const made: RTCPeerConnection[] = []
+    const Native = RTCPeerConnection
+    window.RTCPeerConnection = class extends Native {
+      constructor(configuration?: RTCConfiguration) {
+        super(configuration)
+        made.push(this)
+      }
+    }
+    const [ada, bob] = await window.two({ timers: { stripeRetry: 100 } })
+    const arrived = window.heard(bob, 'connection') as Promise<Library.DataConnection>
+    const ab = ada.connect('bob')!
+    const ba = await arrived
+    await Promise.all([ab, ba].map(conn => conn.open || window.heard(conn, 'open')))
+    const first = [ab.peerConnection, ba.peerConnection]
+    const connected = (): RTCPeerConnection[] => made.filter(pc => pc.connectionState === 'connected')
+    const sentBy = async (pc: RTCPeerConnection): Promise<number> => {
+      let bytes = 0
+      for (const report of (await pc.getStats()).values()) if ((report as { type: string }).type === 'data-channel') bytes += (report as { bytesSent: number }).bytesSent
+      return bytes
+    }
+    // The side that was called asks for them.
+    ba.stripes = 4
+    while (connected().length < 8) await new Promise(resolve => setTimeout(resolve, 10))
+    const got: number[] = []
+    ba.on('data', value => got.push(new Uint32Array(value as ArrayBuffer)[0]!))
+    const shares: number[] = []
+    for (let n = 0; n < 240; n++) {
+      if (n === 100) for (const pc of connected()) shares.push(await sentBy(pc))
+      // Some stripes end, at whichever side.
+      if (n === 120) connected().filter(pc => !first.includes(pc)).slice(0, 3).forEach(pc => pc.close())
+      await ab.send(new Uint32Array(50_000).fill(n).buffer, { priority: 'bulk' })
+    }
+    await ab.delivered()
+    while (connected().length < 8) await new Promise(resolve => setTimeout(resolve, 10))
+    const states = [ab.state, ba.state]
+    const kept = [ab.peerConnection, ba.peerConnection].every((pc, at) => pc === first[at])
+    ba.stripes = 1
+    while (connected().length > 2) await new Promise(resolve => setTimeout(resolve, 10))
+    let wrong = ''
+    try {
+      ab.stripes = 9
+    }
+    catch (error) {
+      wrong = (error as Library.PeerError).type
+    }
+    ada.destroy()
+    bob.destroy()
+    return { count: got.length, inOrder: got.every((n, at) => n === at), busy: shares.filter(bytes => bytes > 500_000).length, states, kept, wrong }
+  })
+  expect(result).toEqual({ count: 240, inOrder: true, busy: 4, states: ['open', 'open'], kept: true, wrong: 'invalid-argument' })
+})
+
 test('a channel beside a connection carries values both ways, and goes on over another RTCPeerConnection', async ({ page }) => {
   await open(page)
   const result = await page.evaluate(async () => {
