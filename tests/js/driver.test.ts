@@ -560,6 +560,69 @@ describe('the data border', () => {
     expect(core.puts).toHaveLength(5)
   })
 
+  it('lets the messages of a loop that awaits each of them share frames', async () => {
+    const { driver } = await connected()
+    // No time passes.
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(1000)
+    driver.send(2, 1, 1, new Uint8Array(3))
+    await Promise.resolve()
+    const before = core.pumps
+    for (let i = 0; i < 50; i++) {
+      driver.send(2, 1, 1, new Uint8Array(3))
+      await Promise.resolve()
+    }
+    expect(core.pumps).toBe(before)
+    await vi.waitUntil(() => core.pumps > before)
+    expect(core.pumps).toBe(before + 1)
+    clock.mockRestore()
+  })
+
+  it('does not let a high message wait for company, nor as many as fill a frame', async () => {
+    const { driver } = await connected()
+    driver.send(2, 1, 1, new Uint8Array(3))
+    await settled()
+    for (const send of [() => driver.send(2, 0, 1, new Uint8Array(3)), () => driver.send(2, 1, 1, new Uint8Array(70_000))]) {
+      const before = core.pumps
+      send()
+      await Promise.resolve()
+      await Promise.resolve()
+      expect(core.pumps).toBe(before + 1)
+    }
+  })
+
+  it('pumps the channel of the connection and its stripes, each with its own buffer', async () => {
+    const { driver } = await connected()
+    tell(driver,
+      { type: 'link-create', link: 8, connection: 2, stripe: 1 },
+      { type: 'channel-create', link: 8, channel: 10, label: 'chat', subprotocol: '', ordered: true, lowThreshold: 100 },
+    )
+    const stripe = FakePeerConnection.made[1]!.channels[0]!
+    stripe.open()
+    tell(driver, { type: 'stripe-bind', channel: 10, connection: 2, lowThreshold: 300 })
+    expect(stripe.bufferedAmountLowThreshold).toBe(300)
+    expect(driver.dataChannel(2)).not.toBe(stripe)
+    expect(driver.peerConnection(2)).toBe(FakePeerConnection.made[0])
+    core.pumped.length = 0
+    tell(driver, { type: 'transmit', connection: 2 })
+    expect(core.pumped).toEqual([6, 10])
+    core.pumped.length = 0
+    stripe.onbufferedamountlow!()
+    expect(core.pumped).toEqual([10])
+    tell(driver, { type: 'link-close', link: 8 })
+    core.pumped.length = 0
+    tell(driver, { type: 'transmit', connection: 2 })
+    expect(core.pumped).toEqual([6])
+  })
+
+  it('lets the core say when the buffer is low', async () => {
+    const { driver, channel } = await connected()
+    core.actions.push({ kind: 'wait', low: 4321 })
+    tell(driver, { type: 'transmit', connection: 2 })
+    expect(channel.bufferedAmountLowThreshold).toBe(4321)
+    tell(driver, { type: 'transmit', connection: 2 })
+    expect(channel.bufferedAmountLowThreshold).toBe(4321)
+  })
+
   it('keeps large messages and fills frames from them piece by piece', async () => {
     const { driver, channel } = await connected()
     const message = Uint8Array.from({ length: 20 }, (_, i) => i)

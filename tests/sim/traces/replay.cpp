@@ -84,7 +84,7 @@ class Replay {
       return lastOp_;
     };
     if (name == "channel") {
-      world_.createChannel(side.pc, ++lastChannel_, 0);
+      world_.createChannel(side.pc, ++lastChannel_, 0, "");
     } else if (name == "track" || name == "untrack") {
       world_.changeMedia(side.pc, name == "track");
     } else if (name == "restart") {
