@@ -37,7 +37,8 @@ export function encodeValue(value: unknown): Encoded | Promise<Encoded> {
   }
   else if (value instanceof Uint8Array && value.byteLength > 0 && value.buffer instanceof ArrayBuffer) {
     // A copy: applications read the next piece into the same array as soon as send() returns.
-    return { format: ValueFormat.bytes, bytes: value.byteLength <= small && value.constructor === Uint8Array ? value as Uint8Array<ArrayBuffer> : new Uint8Array(value) }
+    const borrowed = value.byteLength <= small && value.constructor === Uint8Array
+    return { format: ValueFormat.bytes, bytes: borrowed ? value as Uint8Array<ArrayBuffer> : new Uint8Array(value) }
   }
   const bytes = new Encoder().encode(value)
   return bytes instanceof Promise

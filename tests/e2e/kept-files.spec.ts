@@ -100,11 +100,21 @@ async function load(page: Page, id: string): Promise<void> {
       const names: string[] = []
       const top = await (await navigator.storage.getDirectory()).getDirectoryHandle('peerbridge', { create: true })
       for await (const directory of top.values() as AsyncIterable<FileSystemDirectoryHandle>) {
-        for await (const name of directory.keys()) names.push(name)
+        try {
+          for await (const name of directory.keys()) names.push(name)
+        }
+        catch { // it is being deleted
+        }
       }
       return names
     }
   }, { id, size })
+}
+
+/** As window.take(), which listens once this resolves. */
+async function taking(page: Page, pauseAt?: number): Promise<() => Promise<Received>> {
+  const taken = await page.evaluateHandle(at => ({ file: window.take(at) }), pauseAt)
+  return () => taken.evaluate(({ file }) => file)
 }
 
 for (const who of ['receiver', 'sender'] as const) {
@@ -114,7 +124,7 @@ for (const who of ['receiver', 'sender'] as const) {
     const bob = await context.newPage()
     await load(ada, 'ada')
     await load(bob, 'bob')
-    const first = bob.evaluate(at => window.take(at), 20_000_000).catch(() => undefined)
+    const first = await taking(bob, 20_000_000)
     await ada.evaluate(async () => { await window.send(7) })
     await bob.waitForFunction(() => window.transfer?.state === 'paused')
     // A part is named after where it begins: all before it is safe.
@@ -128,15 +138,15 @@ for (const who of ['receiver', 'sender'] as const) {
     }
     else {
       await load(ada, 'ada')
-      expect(await first).toMatchObject({ type: 'connection-closed' })
+      expect(await first()).toMatchObject({ type: 'connection-closed' })
     }
-    const again = bob.evaluate(() => window.take())
+    const again = await taking(bob)
     const sent = await ada.evaluate(async () => {
       const transfer = await window.send(7)
       await transfer.done
       return { sha256: await window.sha256(window.file(7)), digest: transfer.digest }
     })
-    const received = await again
+    const received = await again()
     expect(received).toMatchObject({ type: 'video/x-test', size, sha256: sent.sha256, checked: true })
     expect(received.from).toBeGreaterThanOrEqual(safe)
     expect(sent.digest).toMatch(/^[0-9a-f]{64}$/)
@@ -151,21 +161,21 @@ test('a kept file that is cancelled leaves nothing behind, and one for which the
   const bob = await context.newPage()
   await load(ada, 'ada')
   await load(bob, 'bob')
-  const cancelled = bob.evaluate(at => window.take(at), 20_000_000)
+  const cancelled = await taking(bob, 20_000_000)
   await ada.evaluate(async () => { await window.send(1) })
   await bob.waitForFunction(() => window.transfer?.state === 'paused')
   await ada.evaluate(() => window.transfer!.cancel())
-  expect(await cancelled).toMatchObject({ type: 'cancelled' })
+  expect(await cancelled()).toMatchObject({ type: 'cancelled' })
   await expect.poll(() => bob.evaluate(() => window.kept())).toEqual([])
 
   // Nobody told the first connection that its page is gone: it would not be.
-  const left = bob.evaluate(at => window.take(at), 20_000_000)
+  const left = await taking(bob, 20_000_000)
   await ada.evaluate(async () => { await window.send(3) })
   await bob.waitForFunction(() => window.transfer?.state === 'paused')
-  const taken = bob.evaluate(() => window.take())
+  const taken = await taking(bob)
   await ada.evaluate(async () => { await (await window.send(3)).done })
-  expect(await left).toMatchObject({ type: 'connection-lost' })
-  expect((await taken).from).toBeGreaterThan(15_000_000)
+  expect(await left()).toMatchObject({ type: 'connection-lost' })
+  expect((await taken()).from).toBeGreaterThan(15_000_000)
   await bob.evaluate(() => window.transfer!.forget())
 
   await load(ada, 'ada')
@@ -180,14 +190,14 @@ test('a kept file that is cancelled leaves nothing behind, and one for which the
       return Promise.reject(new DOMException('full', 'QuotaExceededError'))
     }
   }, 20_000_000)
-  const full = bob.evaluate(() => window.take())
+  const full = await taking(bob)
   const told = await ada.evaluate(async () => (await window.send(2)).done.catch((error: Library.PeerError) => error.message))
-  expect(await full).toMatchObject({ type: 'quota-exceeded' })
+  expect(await full()).toMatchObject({ type: 'quota-exceeded' })
   expect(told).toContain('no room')
   await load(ada, 'ada')
-  const again = bob.evaluate(() => window.take())
+  const again = await taking(bob)
   await ada.evaluate(async () => { await (await window.send(2)).done })
-  const received = await again
+  const received = await again()
   expect(received).toMatchObject({ size, checked: true })
   expect(received.from).toBeGreaterThan(0)
 })

@@ -154,7 +154,9 @@ test('bulk is spread over stripes, arrives whole and in order when some of them 
     const connected = (): RTCPeerConnection[] => made.filter(pc => pc.connectionState === 'connected')
     const sentBy = async (pc: RTCPeerConnection): Promise<number> => {
       let bytes = 0
-      for (const report of (await pc.getStats()).values()) if ((report as { type: string }).type === 'data-channel') bytes += (report as { bytesSent: number }).bytesSent
+      for (const { type, bytesSent } of (await pc.getStats()).values() as Iterable<{ type: string, bytesSent: number }>) {
+        if (type === 'data-channel') bytes += bytesSent
+      }
       return bytes
     }
     // The side that was called asks for them.
@@ -184,7 +186,8 @@ test('bulk is spread over stripes, arrives whole and in order when some of them 
     }
     ada.destroy()
     bob.destroy()
-    return { count: got.length, inOrder: got.every((n, at) => n === at), busy: shares.filter(bytes => bytes > 500_000).length, states, kept, wrong }
+    const busy = shares.filter(bytes => bytes > 500_000).length
+    return { count: got.length, inOrder: got.every((n, at) => n === at), busy, states, kept, wrong }
   })
   expect(result).toEqual({ count: 240, inOrder: true, busy: 4, states: ['open', 'open'], kept: true, wrong: 'invalid-argument' })
 })

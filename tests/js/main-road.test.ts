@@ -57,6 +57,22 @@ describe('the main road', () => {
     await expect(make().ready).resolves.toBe('peer1')
   })
 
+  it('sends what a value is at that moment, whatever is done to it afterwards, and wherever it has to wait', async () => {
+    const { ab, ba } = await pair()
+    const got = collect(ba, 4)
+    const small = new Uint8Array([1, 2, 3])
+    const large = new Uint8Array(100_000).fill(1)
+    void ab.send(small)
+    void ab.send(large)
+    // A Blob is read first, and what comes behind it waits.
+    void ab.send(new Blob(['x']))
+    void ab.send(small)
+    small.fill(9)
+    large.fill(9)
+    const [first, second, , last] = await got as Uint8Array[]
+    expect([first, second, last]).toEqual([new Uint8Array([1, 2, 3]), new Uint8Array(100_000).fill(1), new Uint8Array([1, 2, 3])])
+  })
+
   it('connects before the peer is open, and tells the other side what was given', async () => {
     const { ab, ba } = await pair()
     expect(ba).toMatchObject({ peer: 'a', connectionId: ab.connectionId, label: ab.label, metadata: { hello: 1 }, protocol: 'native' })

@@ -81,13 +81,13 @@ void Connection::fail(ErrorCode code, const char* text, const char* reason, Mill
   if (phase_ == Phase::Closed) return;
   if (phase_ != Phase::Closing) complain(code, text, detail);
   if (!enter(Trigger::Fail, reason)) return;
-  abortFraming(reason, now);
+  abortFraming(reason, ErrorCode::ConnectionLost, now);
   finish(reason);
 }
 
-void Connection::abortFraming(const char* reason, Millis now) {
+void Connection::abortFraming(const char* reason, ErrorCode error, Millis now) {
   if (!framing_) return;
-  framing_->abort(reason);
+  framing_->abort(reason, error);
   settle(now);
 }
 
@@ -309,7 +309,7 @@ void Connection::close(Millis now) {
     framing_->close("closed", now);
     return;
   }
-  abortFraming("the connection was closed", now);
+  abortFraming("the connection was closed", ErrorCode::ConnectionClosed, now);
   enter(Trigger::Done, "closed by this side");
   finish("closed by this side");
 }
@@ -462,7 +462,7 @@ void Connection::peerClosed(bool rejected, Millis now) {
   if (rejected) complain(ErrorCode::Rejected, "peer \"%\" did not take the connection");
   const char* why = rejected ? "rejected" : "closed by the other side";
   enter(Trigger::PeerClose, why);
-  abortFraming(why, now);
+  abortFraming(why, ErrorCode::ConnectionClosed, now);
   if (phase_ == Phase::Closing) enter(Trigger::Done, why);
   finish(why);
 }

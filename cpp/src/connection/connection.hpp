@@ -169,7 +169,7 @@ class Connection final : private Negotiation::Sink {
   /// complain(), and it is over.
   void fail(ErrorCode code, const char* text, const char* reason, Millis now, const std::string* detail = nullptr);
   /// Tells the framing layer that no channel will come any more.
-  void abortFraming(const char* reason, Millis now);
+  void abortFraming(const char* reason, ErrorCode error, Millis now);
   void finish(const char* reason);
   void tellClosed(const char* reason);
 

@@ -611,7 +611,7 @@ struct Framing::State {
     if (sender.takeRoom()) return event;
     if (peerDone() && !peerClosingTold) {
       // The other side ended the transfers that it knew of; an offer that had not reached it is left.
-      transfers.abort("the connection was closed");
+      transfers.abort("the connection was closed", ErrorCode::ConnectionClosed);
       if (std::optional<FramingEvent> transfer = transfers.poll()) return transfer;
       peerClosingTold = true;
       event.kind = FramingEvent::Kind::PeerClosing;
@@ -778,11 +778,11 @@ void Framing::close(std::string_view reason, Millis now) {
 
 bool Framing::closing() const { return state_->closing || state_->over; }
 
-void Framing::abort(std::string_view reason) {
+void Framing::abort(std::string_view reason, ErrorCode error) {
   State& s = *state_;
   detach();
   s.end();
-  s.transfers.abort(reason);
+  s.transfers.abort(reason, error);
 }
 
 std::optional<FramingEvent> Framing::poll() { return state_->poll(); }

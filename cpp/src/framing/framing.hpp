@@ -278,9 +278,9 @@ class Framing {
   /// Closed comes at once when nothing was ever attached and nothing waits.
   void close(std::string_view reason, Millis now);
   [[nodiscard]] bool closing() const;
-  /// The connection is over and there will be no other channel: unfinished transfers become Failed with this reason,
-  /// and the object is inert from now on (poll() and acknowledged() still answer).
-  void abort(std::string_view reason);
+  /// The connection is over and there will be no other channel: unfinished transfers become Failed with this reason and
+  /// error, and the object is inert from now on (poll() and acknowledged() still answer).
+  void abort(std::string_view reason, ErrorCode error = ErrorCode::ConnectionLost);
   /// Asks the other side for a sign of life; a Pong event with `marker` == token follows. Not replayed. False when not
   /// attached.
   bool ping(std::uint32_t token);

@@ -325,10 +325,10 @@ void Transfers::cancelAll(std::string_view reason) {
   }
 }
 
-void Transfers::abort(std::string_view reason) {
+void Transfers::abort(std::string_view reason, ErrorCode error) {
   waiting_.clear();
   for (const Slot& slot : transfers_) {
-    finish(*slot, TransferState::Failed, ErrorCode::ConnectionLost, reason);
+    finish(*slot, TransferState::Failed, error, reason);
     slot->counted = false;
   }
   maybeControl_ = maybeData_ = false;

@@ -63,8 +63,8 @@ class Transfers {
   bool complete(TransferHandle handle, std::string_view digest);
   /// Cancels all that is unfinished, and tells the other side.
   void cancelAll(std::string_view reason);
-  /// Everything unfinished is Failed; nothing is sent any more.
-  void abort(std::string_view reason);
+  /// Everything unfinished is Failed, because of `error`; nothing is sent any more.
+  void abort(std::string_view reason, ErrorCode error);
 
   [[nodiscard]] std::optional<FramingEvent> poll();
 
