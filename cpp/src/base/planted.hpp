@@ -31,6 +31,7 @@ enum class Bug : std::uint8_t {
   BothDecide,
   OldLinkStays,
   RacerStays,
+  ForgetStripe,
 };
 
 #ifdef PEERBRIDGE_PLANTED_BUGS
@@ -63,6 +64,7 @@ inline constexpr PlantedBug kPlantedBugs[] = {
     {Bug::BothDecide, "both-decide", "the side that took the connection adopts the fresh link by itself, too"},
     {Bug::OldLinkStays, "old-link-stays", "the old RTCPeerConnection is kept when a fresh one takes over"},
     {Bug::RacerStays, "racer-stays", "the fresh RTCPeerConnection is kept when the old one won"},
+    {Bug::ForgetStripe, "forget-stripe", "what a stripe took with it is not sent again"},
 };
 
 /// Set once, before the first endpoint is made.
