@@ -54,12 +54,10 @@ struct Ends {
     for (;;) {
       const Action action = from.next(0, now);
       if (action.kind == ActionKind::Wait) break;
-      if (action.kind == ActionKind::Fill) {
-        std::memcpy(action.data, payload.data() + action.offset, action.length);
-        continue;
-      }
-      std::memcpy(wire.data(), action.data, action.length);
-      to.receive(std::span(wire.data(), action.length), now);
+      if (action.kind != ActionKind::Send) std::memcpy(action.data, payload.data() + action.offset, action.length);
+      if (action.kind == ActionKind::Fill) continue;
+      std::memcpy(wire.data(), action.frame, action.frameLength);
+      to.receive(std::span(wire.data(), action.frameLength), now);
       while (const auto piece = to.delivery()) {
         if (piece->last) ++arrived;
       }

@@ -222,14 +222,14 @@ const pool = new Map()
 /** Everything the core wants to send now. `payloads` by ticket. */
 function pump(end, payloads) {
   for (;;) {
-    const action = end.core.pump(end.connection, end.buffered, performance.now())
+    const action = end.core.pump(end.connection, end.channel, end.buffered, performance.now())
     if (action.kind === 'wait') return
-    if (action.kind === 'fill') {
+    if (action.kind !== 'send') {
       const { ticket, offset, target } = action
       const payload = payloads.get(ticket)
       target.set(payload.subarray(offset, offset + target.length))
       if (offset + target.length >= payload.length) payloads.delete(ticket)
-      continue
+      if (action.kind === 'fill') continue
     }
     const began = performance.now()
     const { length } = action.frame
@@ -244,8 +244,7 @@ function pump(end, payloads) {
 /** Gives the frames to the other end, which takes them apart. */
 function hand(from, to) {
   for (const frame of from.frames) {
-    to.core.receive(to.channel, frame, performance.now())
-    for (let delivery; (delivery = to.core.delivery());) {
+    for (const delivery of to.core.receive(to.channel, frame, performance.now())) {
       to.pieces++
       if (delivery.last) to.messages++
     }
@@ -331,7 +330,7 @@ async function measure(file, limit, { rounds, mb, small, count = false }) {
     for (let sent = 0; sent < small;) {
       turn(() => {
         // As many as an application sends in one turn of the event loop before it has to wait.
-        for (let i = 0; i < 1000 && sent < small && a.core.hasRoom(a.connection); i++, sent++)
+        for (let i = 0; i < 1000 && sent < small && a.core.room; i++, sent++)
           if (!a.core.put(a.connection, lanes.normal, bytesFormat, message)) throw new Error('refused')
       })
     }
