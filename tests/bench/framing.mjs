@@ -330,8 +330,10 @@ async function measure(file, limit, { rounds, mb, small, count = false }) {
     for (let sent = 0; sent < small;) {
       turn(() => {
         // As many as an application sends in one turn of the event loop before it has to wait.
-        for (let i = 0; i < 1000 && sent < small && a.core.room; i++, sent++)
+        for (let i = 0, room = true; i < 1000 && sent < small && room; i++, sent++) {
           if (!a.core.put(a.connection, lanes.normal, bytesFormat, message)) throw new Error('refused')
+          room = a.core.room
+        }
       })
     }
     for (let turns = 0; b.messages - before < small; turns++) {
