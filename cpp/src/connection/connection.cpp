@@ -246,7 +246,7 @@ void Connection::ensureStripes(Millis now) {
   }
 }
 
-void Connection::bindStripe(Link& link, Millis now) {
+void Connection::bindStripe(Link& link) {
   link.givenUpAt = kNever;
   if (!framing_) return;
   stripePause_ = 0;
@@ -254,7 +254,6 @@ void Connection::bindStripe(Link& link, Millis now) {
   out.channel = link.channel;
   out.length = framingConfig_.highWaterBytes / 4;
   framing_->attachStripe(link.slot, link.maxMessageSize);
-  now_ = now;
 }
 
 void Connection::stripeLost(Link& link, Millis now) {
@@ -733,7 +732,7 @@ void Connection::channelOpened(ChannelHandle channel, std::size_t maxMessageSize
   if (link == current_.get()) {
     bindChannel(now);
   } else if (link->slot > 0) {
-    bindStripe(*link, now);
+    bindStripe(*link);
   } else if (identity_.outgoing || planted(Bug::BothDecide)) {
     // The side that made the connection decides which link carries it; the other follows its first frame.
     if (phase_ == Phase::Recovering) {

@@ -204,7 +204,7 @@ class Connection final : private Negotiation::Sink {
   // -- stripes
   /// Makes those that are missing, and ends those that are too many. Only the side that made the connection does.
   void ensureStripes(Millis now);
-  void bindStripe(Link& link, Millis now);
+  void bindStripe(Link& link);
   /// It is gone: what it carried goes through the others, and the side that made it makes another one.
   void stripeLost(Link& link, Millis now);
   void dropStripes(std::uint32_t from);
