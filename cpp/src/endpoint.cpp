@@ -142,7 +142,7 @@ struct Endpoint::State final : Connection::Host {
     const bool bye = message.native && message.native->bye;
     // Candidates and stripes of a connection that is open are no business of the server's any more.
     const bool inside = message.type == MessageType::Candidate || (message.native && message.native->stripe > 0);
-    if (inside && !bye && from.canCarrySignals()) {
+    if (inside && !bye && from.carriesItsOwn()) {
       Connection& through = *find(from.identity().handle);
       if (through.framing()->signal(serializeSignal(message))) {
         touched.push_back(from.identity().handle);

@@ -199,7 +199,7 @@ export interface CoreTimers {
   /** A way to the server that is neither open nor refused after so long is given up. @default 10_000 */
   connectTimeout?: number
   /**
-   * The same while a connection recovers, thrice as long after 15 tries: TCP would sleep through the moment when the network
+   * The same while a connection recovers, thrice as long after 24 tries: TCP would sleep through the moment when the network
    * returns.
    * @default 1_500
    */

@@ -9,6 +9,7 @@ namespace {
 
 class Recovery : public ::testing::Test {
  protected:
+  explicit Recovery(const Settings& settings = {}) : world(settings) {}
   void SetUp() override {
     ada.start();
     bob.start();
@@ -27,6 +28,19 @@ class Recovery : public ::testing::Test {
   Node& ada = world.add("ada");
   Node& bob = world.add("bob");
   ConnectionHandle connection = 0;
+};
+
+/// Neither side reaches the other without the candidates of both.
+class RecoveryWithFewCandidates : public Recovery {
+ protected:
+  RecoveryWithFewCandidates() : Recovery(few()) {}
+
+ private:
+  static Settings few() {
+    Settings settings;
+    settings.bothUseful = true;
+    return settings;
+  }
 };
 
 TEST_F(Recovery, AnIdleConnectionThatWorksStaysOpen) {
@@ -142,6 +156,41 @@ TEST_F(Recovery, APeerThatWasHeardJustNowIsThereWhateverTheServerKnows) {
   bob.feed(input::SignalingMessage{1, R"({"type":"EXPIRE","src":"ada"})"});
   EXPECT_TRUE(recovering(bob, bob.incoming()));
   world.setReach(bob, ada, true);
+  EXPECT_TRUE(world.runUntil([&] { return bothOpen(); }, 5'000));
+}
+
+TEST_F(RecoveryWithFewCandidates, WhoStillBelievesInThePathSendsItsOwnThroughTheServerAllTheSame) {
+  // Her address changes, and the way to the server survives it.
+  ++ada.address;
+  ada.movedAt = world.now();
+  ada.feed(input::Network{NetworkChange::Changed});
+  ASSERT_TRUE(world.runUntil([&] { return recovering(ada, connection); }, 1'000));
+  ASSERT_EQ(bob.state(bob.incoming()), ConnectionState::Open);
+  EXPECT_TRUE(world.runUntil([&] { return bothOpen(); }, 800));
+}
+
+TEST_F(Recovery, WithoutANetworkFewAttemptsAreMadeAndItsReturnIsUsedAtOnce) {
+  // Chromium delays WebSockets by how many failed: by seconds after thirty.
+  world.setOnline(ada, false, true);
+  ada.feed(input::Network{NetworkChange::Offline});
+  const std::uint32_t before = ada.attempts();
+  world.runFor(45'000);
+  ASSERT_TRUE(recovering(ada, connection));
+  EXPECT_LE(ada.attempts() - before, 10U);
+  world.setOnline(ada, true, true);
+  ada.feed(input::Network{NetworkChange::Online});
+  EXPECT_TRUE(world.runUntil([&] { return bothOpen(); }, 1'000));
+}
+
+TEST_F(Recovery, AServerThatRefusesEveryAttemptIsNotStormedWhileAConnectionRecovers) {
+  world.pathDown();
+  world.serverDown();
+  const std::uint32_t before = ada.attempts();
+  world.runFor(50'000);
+  ASSERT_TRUE(recovering(ada, connection));
+  EXPECT_LE(ada.attempts() - before, 30U);
+  world.serverUp();
+  world.pathUp();
   EXPECT_TRUE(world.runUntil([&] { return bothOpen(); }, 5'000));
 }
 

@@ -29,6 +29,8 @@ export async function main(args) {
     name: 'recovery',
     /** JSON for peerbridge's option of that name, to try others than the defaults. */
     timers: '{}',
+    /** 1 notes what the browser does under peerbridge: sockets, candidates, online and offline. */
+    watch: 0,
     /** 1 puts the table into docs/recovery.md. */
     write: 0,
   })
@@ -66,8 +68,8 @@ async function both(lab) {
   return { a, b }
 }
 
-async function tryOnce({ network, host, ports }, a, b, { kind, outage, number, lanes, patience, timers }) {
-  const settings = { host, port: ports.peerbridge, timers: JSON.parse(timers) }
+async function tryOnce({ network, host, ports }, a, b, { kind, outage, number, lanes, patience, timers, watch }) {
+  const settings = { host, port: ports.peerbridge, timers: JSON.parse(timers), watch }
   for (const lane of lanes) {
     await b.call('prepare', lane, lane, { ...settings, id: `b-${lane}-${number}` }, true)
     await a.call('prepare', lane, lane, { ...settings, id: `a-${lane}-${number}` }, false)

@@ -136,7 +136,17 @@ class Planner {
       file.much = random_.pick(300'000);
       if (random_.chance(25)) add(Do::CancelFile, file.at + random_.millis(0, 1'000), file.node).which = file.which;
     }
-    some(Do::Stripes, 25, 3);
+    some(Do::Stripes, 15, 3);
+    if (random_.chance(20)) {
+      // Something for the stripes to carry, and something that happens to them meanwhile.
+      const Action stripes = add(Do::Stripes, anyTime(), anyNode());
+      for (std::uint64_t files = 1 + random_.pick(4); files > 0; --files) {
+        Action& file = add(Do::OfferFile, stripes.at + random_.millis(300, 4'000), stripes.node);
+        file.which = stripes.which;
+        file.much = 50'000 + random_.pick(400'000);
+        if (random_.chance(40)) add(Do::Stripes, file.at + random_.millis(1, 400), stripes.node).which = stripes.which;
+      }
+    }
     some(Do::Destroy, 6, 1);
     some(Do::Hide, 6, 1);
     if (!plan_.calm && random_.chance(10)) {

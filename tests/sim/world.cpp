@@ -375,6 +375,7 @@ void Node::perform(Output& output) {
       return;
     case OutputType::SignalingConnect:
       transport_ = o.transport;
+      ++attempts_;
       if (world_.tracing) world_.note(name, "  connects to the server, transport " + std::to_string(o.transport));
       world_.clientConnects(*this, o.text, o.label, o.transport);
       return;

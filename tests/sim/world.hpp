@@ -147,6 +147,8 @@ class Node {
 
   [[nodiscard]] std::size_t count(const std::string& event) const;
   [[nodiscard]] bool has(const std::string& event) const { return count(event) > 0; }
+  /// So many attempts to reach the server were made.
+  [[nodiscard]] std::uint32_t attempts() const { return attempts_; }
   /// The handle that this side gave to the connection that the other side calls by `connectionId`.
   [[nodiscard]] ConnectionHandle incoming(std::size_t index = 0) const { return incoming_.at(index); }
   [[nodiscard]] std::size_t incomingCount() const { return incoming_.size(); }
@@ -236,6 +238,7 @@ class Node {
   std::deque<Pending> inbox_;
   bool busy_ = false;
   std::uint32_t transport_ = 0;
+  std::uint32_t attempts_ = 0;
   std::string token_;
   Millis armed_ = kNever;  ///< when the next timer event comes
   Millis timeoutsAt_ = 0;

@@ -49,7 +49,7 @@ struct Config {
   Millis connectTimeout = 10'000;
   /// While a connection recovers an attempt gets only so long, and pauses are at most the second: TCP repeats a lost
   /// SYN after 1, 3 and 7 s, and would sleep through the moment when the network returns. Shorter ones made it worse:
-  /// Chromium makes WebSockets wait by how many failed before. After 15 attempts thrice as long.
+  /// Chromium makes WebSockets wait by how many failed before. After 24 attempts thrice as long.
   Millis urgentConnectTimeout = 1'500;
   Millis urgentReconnectDelay = 500;
   /// PeerServer swaps the socket of a known id and token without saying OPEN. On a reconnect, silence of this length

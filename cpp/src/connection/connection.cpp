@@ -390,6 +390,7 @@ void Connection::remoteMessage(SignalMessage& message, Millis now) {
       }
       const bool first = !answered_;
       if (first && !peerAnswered(message.native, now)) return;
+      if (!first && !(message.native && message.native->stripe > 0)) doubtedUntil_ = now + config_.silenceLimit;
       if (phase_ == Phase::Ringing) {
         ringing_ = std::make_unique<SignalMessage>(std::move(message));  // the newest offer of the call
         if (first) negotiationDeadline_ = now + config_.ringTimeout;

@@ -128,6 +128,8 @@ class Connection final : private Negotiation::Sink {
   [[nodiscard]] std::optional<Slot> slotOf(ChannelHandle channel) const;
   /// The native protocol runs, on a channel that is up: other connections' signals can ride along.
   [[nodiscard]] bool canCarrySignals() const;
+  /// And its own may, too: the other side has no doubt that the path works.
+  [[nodiscard]] bool carriesItsOwn() const { return canCarrySignals() && now_ >= doubtedUntil_; }
   /// Null while the protocol is unknown or not ours.
   [[nodiscard]] Framing* framing() { return framing_.get(); }
   [[nodiscard]] const Framing* framing() const { return framing_.get(); }
@@ -262,6 +264,7 @@ class Connection final : private Negotiation::Sink {
   Millis raceAt_ = kNever;
   Millis pulseAt_ = kNever;  ///< when to look whether the other side was heard
   Millis awakeSince_ = 0;    ///< the page slept until then: silence before says nothing
+  Millis doubtedUntil_ = 0;  ///< an OFFER came lately: the other side may have lost the path that looks well from here
   Millis suspectedAt_ = 0;   ///< the path was asked because the network changed; 0: it was not
   bool reattached_ = false;  ///< frames go through another channel since the path was lost
   bool asked_ = false;       ///< the old path spoke again, and was asked for an answer

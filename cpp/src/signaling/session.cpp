@@ -14,8 +14,11 @@ bool isAlphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <=
 constexpr std::size_t kMaxIdLength = 256;
 // A timer that is so late was not late: the page slept, and what the server said meanwhile is still to be read.
 constexpr Millis kAsleep = 1'500;
-// Chromium makes WebSockets wait by how many failed in the last minutes: after 20 up to 0.2 s, after 30 up to 5 s.
-constexpr std::int32_t kHurriedAttempts = 15;
+// Chromium makes WebSockets wait by how many failed in the last minutes: after 24 up to 0.3 s, after 32 up to 5 s.
+constexpr std::int32_t kHurriedAttempts = 24;
+// Where they fail at once, those after the first eight begin so far apart.
+constexpr std::int32_t kRefusals = 8;
+constexpr Millis kPatience = 2'000;
 // An attempt that began just now is not begun anew.
 constexpr Millis kJustNow = 20;
 
@@ -104,6 +107,7 @@ Session::Effect Session::open(Millis now) {
   openedAt_ = everOpened_ ? now : now - config_.returnGrace;
   everOpened_ = true;
   announcedLoss_ = false;
+  offline_ = false;
   heartbeatAt_ = now + config_.heartbeatInterval;
   alive(now);
   publish(PeerState::Open, "the server took the registration");
@@ -165,7 +169,7 @@ void Session::retryNow(Millis now) {
 void Session::urgent(bool urgent, Millis now) {
   urgent_ = urgent;
   if (!urgent) return;
-  if (state_ == State::Waiting) deadline_ = std::min(deadline_, now + config_.urgentReconnectDelay);
+  if (state_ == State::Waiting) deadline_ = std::min(deadline_, now + pause(config_.reconnectMaxDelay, now));
   probe(config_.urgentProbeTimeout, now);
 }
 
@@ -203,8 +207,15 @@ void Session::retry(Millis now) {
   }
   ++attempts_;
   state_ = State::Waiting;
-  const Millis pause = backoff_.next();
-  deadline_ = now + (urgent_ ? std::min(pause, config_.urgentReconnectDelay) : pause);
+  deadline_ = now + pause(backoff_.next(), now);
+}
+
+/// What `regular` is while a connection recovers. Without a network every attempt is in vain and counts for the
+/// browser's delay of those that come after; its return is told.
+Millis Session::pause(Millis regular, Millis now) const {
+  if (!urgent_ || offline_) return regular;
+  const Millis apart = attempts_ <= kRefusals ? 0 : startedAt_ + kPatience - now;
+  return std::min(regular, std::max(config_.urgentReconnectDelay, apart));
 }
 
 Session::Effect Session::abort(ErrorCode code, const char* text, const std::string& subject,
@@ -251,7 +262,8 @@ void Session::destroy() {
 }
 
 Session::Effect Session::network(NetworkChange change, Millis now) {
-  if (change == NetworkChange::Offline) return Effect::None;
+  offline_ = change == NetworkChange::Offline;
+  if (offline_) return Effect::None;
   // The reason for waiting is gone.
   retryNow(now);
   // The socket may have gone with the network, and does not know it.

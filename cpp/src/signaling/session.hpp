@@ -81,6 +81,7 @@ class Session {
   /// A '%' in `text` stands for `subject`.
   Effect abort(ErrorCode code, const char* text, const std::string& subject, const std::string* detail = nullptr);
   void retry(Millis now);
+  [[nodiscard]] Millis pause(Millis regular, Millis now) const;
   void dropTransport();
   void publish(PeerState state, const char* reason);
 
@@ -97,6 +98,7 @@ class Session {
   bool everOpened_ = false;
   bool announcedLoss_ = false;  ///< error and disconnected were emitted for this absence
   bool urgent_ = false;
+  bool offline_ = false;  ///< by the browser's word
   Millis deadline_ = kNever;
   Millis openedAt_ = 0;
   Millis startedAt_ = 0;  ///< of the attempt to connect

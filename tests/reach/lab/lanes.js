@@ -172,14 +172,50 @@ export class RawLane extends Lane {
   }
 }
 
+let stopWatching = () => {}
+
+/** Tells `note` what the browser does under a library: sockets tried, opened and lost, candidates, the network's own word. */
+function watchBrowser(note) {
+  stopWatching()
+  const { WebSocket, RTCPeerConnection } = globalThis
+  const ear = new AbortController()
+  for (const name of ['online', 'offline']) addEventListener(name, () => note(name), { signal: ear.signal })
+  globalThis.WebSocket = class extends WebSocket {
+    constructor(...args) {
+      super(...args)
+      note('socket tried')
+      this.addEventListener('open', () => note('socket open'))
+      this.addEventListener('close', () => note('socket closed'))
+    }
+
+    send(text) {
+      note(`says ${/"type":"(\w+)/.exec(text)?.[1]}`)
+      super.send(text)
+    }
+  }
+  globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...args) {
+      super(...args)
+      note('pc made')
+      this.addEventListener('icecandidate', ({ candidate }) => note(`candidate ${candidate?.candidate.split(' ')[4] ?? 'end'}`))
+      this.addEventListener('connectionstatechange', () => note(`pc ${this.connectionState}`))
+    }
+  }
+  stopWatching = () => {
+    ear.abort()
+    Object.assign(globalThis, { WebSocket, RTCPeerConnection })
+  }
+}
+
 /** What PeerJS and peerbridge have in common, which is nearly everything. */
 class PeerLane extends Lane {
   #Peer
   #options
   #connection
 
-  constructor(Peer, { id, early, restart: _restart, watch: _watch, timers = {}, ...options }) {
+  constructor(Peer, { id, early, restart: _restart, watch, timers = {}, ...options }) {
     super()
+    if (watch) watchBrowser(what => this.note(what))
     this.id = id
     this.early = early
     this.#Peer = Peer
@@ -247,6 +283,7 @@ class PeerLane extends Lane {
 
   close() {
     this.peer?.destroy()
+    stopWatching()
   }
 }
 
