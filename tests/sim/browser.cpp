@@ -537,6 +537,16 @@ void World::setState(int index, LinkState state) {
   }
 }
 
+void World::breakStripe(const Node& node, ConnectionHandle connection) {
+  for (const Node::Link& link : node.links_) {
+    if (link.connection != connection || !link.stripe || link.pc < 0) continue;
+    const int far = pc(link.pc).remotePc;
+    setState(link.pc, LinkState::Failed);
+    if (far >= 0) setState(far, LinkState::Failed);
+    return;
+  }
+}
+
 void World::setPath(bool up) {
   if (pathUp_ == up && cut_.empty()) return;
   pathUp_ = up;

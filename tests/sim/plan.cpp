@@ -11,7 +11,7 @@ constexpr std::array<const char*, kDoCount> kNames{
     "add-track",      "change-track", "glare",       "close",       "disconnect",  "reconnect",   "destroy",
     "hide",           "kill",         "server-down", "server-up",   "server-slow", "server-fast", "server-loses",
     "server-keeps",   "half-open",    "cut",         "cut-one-way", "join",        "offline",     "online",
-    "change-network", "rebind",       "freeze",      "thaw",        "false-alarm"};
+    "change-network", "rebind",       "freeze",      "thaw",        "false-alarm", "break-stripe"};
 
 /// Short, long, and beyond what browsers bear.
 Millis outage(Random& random) {
@@ -144,7 +144,8 @@ class Planner {
         Action& file = add(Do::OfferFile, stripes.at + random_.millis(300, 4'000), stripes.node);
         file.which = stripes.which;
         file.much = 50'000 + random_.pick(400'000);
-        if (random_.chance(40)) add(Do::Stripes, file.at + random_.millis(1, 400), stripes.node).which = stripes.which;
+        const Do what = random_.chance(50) ? Do::Stripes : Do::BreakStripe;
+        if (random_.chance(50)) add(what, file.at + random_.millis(1, 400), stripes.node).which = stripes.which;
       }
     }
     some(Do::Destroy, 6, 1);
@@ -313,6 +314,8 @@ std::string describe(const Action& action) {
       return self + "'s page wakes up";
     case Do::FalseAlarm:
       return self + " hears of a change of network that is none";
+    case Do::BreakStripe:
+      return "one stripe of " + self + " fails";
   }
   return "";
 }

@@ -47,8 +47,9 @@ enum class Do : std::uint8_t {
   Freeze,
   Thaw,
   FalseAlarm,
+  BreakStripe,
 };
-inline constexpr int kDoCount = static_cast<int>(Do::FalseAlarm) + 1;
+inline constexpr int kDoCount = static_cast<int>(Do::BreakStripe) + 1;
 
 struct Action {
   Millis at = 0;  ///< from the beginning

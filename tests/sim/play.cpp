@@ -323,6 +323,9 @@ class Play {
         node.thaw();
         if (!action.flag) node.feed(input::Network{NetworkChange::Resumed});
         return;
+      case Do::BreakStripe:
+        if (const ConnectionHandle c = choose(node, action.which, true); c != 0) world_.breakStripe(node, c);
+        return;
       case Do::FalseAlarm: {
         constexpr std::array<NetworkChange, 4> kChanges{NetworkChange::Online, NetworkChange::Changed,
                                                         NetworkChange::Resumed, NetworkChange::Offline};

@@ -279,6 +279,8 @@ class World {
   void setOnline(Node& node, bool online, bool kept);
   /// Another network: its old address is gone, and its TCP connections with it. `noticed`: its sockets close at once.
   void changeNetwork(Node& node, bool noticed);
+  /// One stripe of this connection fails, at both ends; the path stays as it is.
+  void breakStripe(const Node& node, ConnectionHandle connection);
 
   [[nodiscard]] Millis now() const { return clock_.now(); }
   /// What must not happen at any time.
