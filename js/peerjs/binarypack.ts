@@ -8,9 +8,11 @@ import { PeerError } from '../errors.js'
 /** Containers inside one another. Both directions refuse more: neither the stack nor a cycle may be the limit. */
 const depthLimit = 512
 
-/** Binary of at least this many bytes is copied once, into the result; strings of as many units are encoded on their own. */
+/** Binary of at least this many bytes is copied once, into the result. */
 const apart = 4096
-const longText = 1 << 18
+
+/** Text of up to so many units or bytes is done by hand: a call of TextEncoder or TextDecoder takes longer than that. */
+const shortText = 48
 
 const encoder = new TextEncoder()
 // A byte order mark is part of the string. Not fatal: PeerJS sends UTF-8 only, and odd text is better shown than lost.
@@ -20,19 +22,18 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 interface Part { at: number, source: Uint8Array | Blob, length: number }
 
-/** Kept between values; one that had to grow beyond `keep` is not. */
+/** What values are written to is kept for the next one, unless it had to grow beyond `keep`. */
 const scratchSize = 64 * 1024
-const keep = 1024 * 1024
-let scratch: Uint8Array<ArrayBuffer> = new Uint8Array(0)
+const keep = 2 * 1024 * 1024
 
 // The state of the pack() that is running. Variables of the module are what engines reach soonest.
 let running = false
-let out = scratch
+let out = new Uint8Array(scratchSize)
 let view = new DataView(out.buffer)
 let end = 0
 let parts: Part[] = []
 let depth = 0
-const ancestors: unknown[] = []
+let ancestors: unknown[] = []
 
 /**
  * The bytes of a value, in memory of their own; a promise only when a Blob or File is inside, which are read now.
@@ -46,36 +47,37 @@ const ancestors: unknown[] = []
  */
 export function pack(value: unknown): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>> {
   // A getter in the value may send something itself.
-  const outer = running ? { out, view, end, parts, depth, ancestors: ancestors.slice() } : null
+  const outer = running ? { out, view, end, parts, depth, ancestors } : null
+  if (outer) {
+    replaceScratch()
+    parts = []
+    ancestors = []
+  }
   running = true
-  out = outer || scratch.length === 0 ? new Uint8Array(scratchSize) : scratch
-  if (!outer) scratch = out
-  view = new DataView(out.buffer)
   end = 0
   depth = 0
-  parts = []
   try {
     write(value)
-    return assemble()
+    return parts.length > 0 ? assemble() : out.slice(0, end)
   }
   catch (error) {
+    ancestors = []
     if (error instanceof PeerError) throw error
     if (error instanceof Refused) throw refusal(value, error)
     // A getter that throws, a detached buffer, a proxy that refuses.
     throw new PeerError('data-clone', `This value cannot be sent: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
   }
   finally {
-    if (!outer && out.length <= keep) scratch = out
-    if (outer) {
-      ({ out, view, end, parts, depth } = outer)
-      ancestors.splice(0, ancestors.length, ...outer.ancestors)
-    }
-    else {
-      running = false
-      parts = []
-      ancestors.length = 0
-    }
+    running = outer !== null
+    if (parts.length > 0) parts = []
+    if (outer) ({ out, view, end, parts, depth, ancestors } = outer)
+    else if (out.length > keep) replaceScratch()
   }
+}
+
+function replaceScratch(size = scratchSize): void {
+  out = new Uint8Array(size)
+  view = new DataView(out.buffer)
 }
 
 /** Something that cannot be packed: what it is, for people, and the thing itself, to find where it was. */
@@ -115,10 +117,9 @@ function pathTo(root: unknown, culprit: unknown): string {
 }
 
 function grow(length: number): void {
-  const larger = new Uint8Array(Math.max(end + length, out.length * 2))
-  larger.set(out.subarray(0, end))
-  out = larger
-  view = new DataView(larger.buffer)
+  const written = out.subarray(0, end)
+  replaceScratch(Math.max(end + length, out.length * 2))
+  out.set(written)
 }
 
 function write(value: unknown): void {
@@ -233,9 +234,9 @@ function writeHead(fix: number, tag16: number, length: number): void {
 
 function writeText(text: string): void {
   const { length } = text
-  if (length < 64) {
+  if (length <= shortText) {
     // Short and plain: quicker by hand than by TextEncoder.
-    if (end + 80 > out.length) grow(80)
+    if (end + 64 > out.length) grow(64)
     const start = end
     writeHead(0xb0, 0xd8, length)
     let at = end
@@ -251,21 +252,29 @@ function writeText(text: string): void {
     }
     end = start
   }
-  if (length > longText) {
-    const bytes = encoder.encode(text)
-    writeHead(0xb0, 0xd8, bytes.length)
-    parts.push({ at: end, source: bytes, length: bytes.length })
-    return
-  }
-  // A unit takes up to three bytes. The head is as long as the longest text with these units may need, and moved if it is not.
-  if (end + 16 + length * 3 > out.length) grow(16 + length * 3)
+  // A unit takes up to three bytes; where that would be much, an eighth more than one at first. The head is as long as most
+  // texts of this length need, and moved if it is another.
+  const guess = length < 0x2000 ? length * 3 : length + (length >> 3) + 16
+  if (end + 16 + guess > out.length) grow(16 + guess)
   const start = end
-  const most = length * 3 < 0x10 ? 1 : length * 3 < 0x1_0000 ? 3 : 5
-  const { written } = encoder.encodeInto(text, out.subarray(start + most))
+  const from = start + headLength(guess)
+  // Not to the very end: the head may turn out two bytes longer.
+  let { read, written } = encoder.encodeInto(text, out.subarray(from, out.length - 2))
+  while (read < length) {
+    end = from + written
+    grow((length - read) * 3 + 16)
+    const more = encoder.encodeInto(text.slice(read), out.subarray(end))
+    read += more.read
+    written += more.written
+  }
+  const to = start + headLength(written)
+  if (to !== from) out.copyWithin(to, from, from + written)
+  end = start
   writeHead(0xb0, 0xd8, written)
-  if (end - start < most) out.copyWithin(end, start + most, start + most + written)
   end += written
 }
+
+const headLength = (length: number): number => (length < 0x10 ? 1 : length < 0x1_0000 ? 3 : 5)
 
 function writeBytes(bytes: Uint8Array): void {
   const { length } = bytes
@@ -294,7 +303,7 @@ function writeObject(value: object): void {
     if (prototype === Object.prototype || prototype === null) writeRecord(value as Record<string, unknown>)
     else writeOther(value)
   }
-  depth--
+  ancestors[--depth] = undefined
 }
 
 function writeRecord(value: Record<string, unknown>): void {
@@ -308,11 +317,14 @@ function writeRecord(value: Record<string, unknown>): void {
 }
 
 function writeOther(value: object): void {
+  if (value instanceof Uint8Array) return writeBytes(value)
   if (ArrayBuffer.isView(value)) return writeBytes(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))
+  if (value instanceof Date) return writeText(Date.prototype.toString.call(value))
   const brand = Object.prototype.toString.call(value).slice(8, -1)
   switch (brand) {
-    case 'ArrayBuffer': return writeBytes(new Uint8Array(value as ArrayBuffer))
+    // Of another frame: instanceof says no.
     case 'Date': return writeText(Date.prototype.toString.call(value))
+    case 'ArrayBuffer': return writeBytes(new Uint8Array(value as ArrayBuffer))
     case 'Blob':
     case 'File': {
       const { size } = value as Blob
@@ -337,15 +349,12 @@ function ofClass({ constructor }: object): boolean {
 
 /** Copies what was written, and what was left where it is, into one piece. */
 function assemble(): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>> {
-  if (parts.length === 0) return out.slice(0, end)
   const result = new Uint8Array(parts.reduce((sum, { length }) => sum + length, end))
   const blobs: { blob: Blob, at: number }[] = []
   let from = 0
   let to = 0
   for (const { at, source, length } of parts) {
-    result.set(out.subarray(from, at), to)
-    to += at - from
-    from = at
+    while (from < at) result[to++] = out[from++]!
     if (source instanceof Uint8Array) {
       if (source.length !== length) throw new Error('a buffer in it changed its size while it was packed')
       result.set(source, to)
@@ -355,7 +364,7 @@ function assemble(): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>> 
     }
     to += length
   }
-  result.set(out.subarray(from, end), to)
+  if (from < end) result.set(out.subarray(from, end), to)
   return blobs.length > 0 ? fill(result, blobs) : result
 }
 
@@ -381,8 +390,10 @@ const violation = (what: string): PeerError =>
   new PeerError('protocol-violation', `A value that was received is not readable: ${what}.`)
 
 // The state of the unpack() that is running; nothing in it calls out.
-let source: Uint8Array = scratch
-let sourceView: DataView = view
+const nothing = new Uint8Array(0)
+let source: Uint8Array = nothing
+/** Only made for fractions: a small message is read in less time than a DataView takes to make. */
+let fractions: DataView | null = null
 let at = 0
 let level = 0
 
@@ -397,23 +408,25 @@ let level = 0
  */
 export function unpack(bytes: Uint8Array | ArrayBuffer): unknown {
   source = bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes)
-  sourceView = new DataView(source.buffer, source.byteOffset, source.byteLength)
   at = 0
   level = 0
   try {
+    if (source.length === 0) throw violation('it is empty')
     const value = read(source.length)
     if (at !== source.length) throw violation('bytes follow its end')
     return value
   }
   finally {
-    source = scratch
-    sourceView = view
+    source = nothing
+    fractions = null
   }
 }
 
-/** `limit`: where the bytes end that this value may take; whatever comes after it needs one each at least. */
+/**
+ * `limit`: where the bytes end that this value may take; whatever comes after it needs one each at least. There is one here
+ * then: who counts elements checks that there is one for each.
+ */
 function read(limit: number): unknown {
-  if (at >= limit) throw violation('it ends too early')
   const tag = source[at++]!
   if (tag < 0x80) return tag
   if (tag >= 0xe0) return tag - 0x100
@@ -428,30 +441,24 @@ function read(limit: number): unknown {
     case 0xc1: return undefined
     case 0xc2: return false
     case 0xc3: return true
-    case 0xca: return sourceView.getFloat32(skip(4, limit))
+    case 0xca: return readFloat(limit)
     case 0xcb: return readDouble(limit)
-    case 0xcc: return source[skip(1, limit)]
-    case 0xcd: return sourceView.getUint16(skip(2, limit))
-    case 0xce: return sourceView.getUint32(skip(4, limit))
-    case 0xcf: {
-      const from = skip(8, limit)
-      return sourceView.getUint32(from) * 2 ** 32 + sourceView.getUint32(from + 4)
-    }
-    case 0xd0: return sourceView.getInt8(skip(1, limit))
-    case 0xd1: return sourceView.getInt16(skip(2, limit))
-    case 0xd2: return sourceView.getInt32(skip(4, limit))
-    case 0xd3: {
-      const from = skip(8, limit)
-      return sourceView.getInt32(from) * 2 ** 32 + sourceView.getUint32(from + 4)
-    }
-    case 0xd8: return readText(sourceView.getUint16(skip(2, limit)), limit)
-    case 0xd9: return readText(sourceView.getUint32(skip(4, limit)), limit)
-    case 0xda: return readBytes(sourceView.getUint16(skip(2, limit)), limit)
-    case 0xdb: return readBytes(sourceView.getUint32(skip(4, limit)), limit)
-    case 0xdc: return readList(sourceView.getUint16(skip(2, limit)), limit)
-    case 0xdd: return readList(sourceView.getUint32(skip(4, limit)), limit)
-    case 0xde: return readRecord(sourceView.getUint16(skip(2, limit)), limit)
-    case 0xdf: return readRecord(sourceView.getUint32(skip(4, limit)), limit)
+    case 0xcc: return source[skip(1, limit)]!
+    case 0xcd: return uint16(limit)
+    case 0xce: return uint32(limit)
+    case 0xcf: return uint32(limit) * 2 ** 32 + uint32(limit)
+    case 0xd0: return source[skip(1, limit)]! << 24 >> 24
+    case 0xd1: return uint16(limit) << 16 >> 16
+    case 0xd2: return uint32(limit) | 0
+    case 0xd3: return (uint32(limit) | 0) * 2 ** 32 + uint32(limit)
+    case 0xd8: return readText(uint16(limit), limit)
+    case 0xd9: return readText(uint32(limit), limit)
+    case 0xda: return readBytes(uint16(limit), limit)
+    case 0xdb: return readBytes(uint32(limit), limit)
+    case 0xdc: return readList(uint16(limit), limit)
+    case 0xdd: return readList(uint32(limit), limit)
+    case 0xde: return readRecord(uint16(limit), limit)
+    case 0xdf: return readRecord(uint32(limit), limit)
     default: throw violation(`it holds an unknown kind of value (${tag})`)
   }
 }
@@ -464,39 +471,125 @@ function skip(length: number, limit: number): number {
   return from
 }
 
+function uint16(limit: number): number {
+  const from = skip(2, limit)
+  return source[from]! << 8 | source[from + 1]!
+}
+
+function uint32(limit: number): number {
+  const from = skip(4, limit)
+  return (source[from]! << 24 | source[from + 1]! << 16 | source[from + 2]! << 8 | source[from + 3]!) >>> 0
+}
+
+const viewOf = ({ buffer, byteOffset, length }: Uint8Array): DataView => new DataView(buffer, byteOffset, length)
+
+function readFloat(limit: number): number {
+  fractions ??= viewOf(source)
+  return fractions.getFloat32(skip(4, limit))
+}
+
 function readDouble(limit: number): number {
-  const from = skip(8, limit)
-  const value = sourceView.getFloat64(from)
+  fractions ??= viewOf(source)
+  const value = fractions.getFloat64(skip(8, limit))
   // PeerJS's NaN. It has no other use for these bytes: a 0 is an integer.
   return Object.is(value, 0) ? Number.NaN : value
 }
 
 function readBytes(length: number, limit: number): ArrayBuffer {
+  if (length === 0) return new ArrayBuffer(0)
   const from = source.byteOffset + skip(length, limit)
   return source.buffer.slice(from, from + length) as ArrayBuffer
 }
 
 function readText(length: number, limit: number): string {
   const from = skip(length, limit)
-  if (length < 24) {
-    // Short and plain: quicker by hand than by TextDecoder.
-    let text = ''
-    let i = from
-    for (; i < at; i++) {
-      const byte = source[i]!
-      if (byte > 0x7f) break
-      text += String.fromCharCode(byte)
-    }
-    if (i === at) return text
+  if (length <= shortText) {
+    const text = ascii(from, at) ?? unicode(from, at)
+    if (text !== null) return text
   }
   return decoder.decode(source.subarray(from, at))
+}
+
+const { fromCharCode } = String
+
+function ascii(from: number, to: number): string | null {
+  let text = ''
+  for (; to - from >= 8; from += 8) {
+    const a = source[from]!, b = source[from + 1]!, c = source[from + 2]!, d = source[from + 3]!
+    const e = source[from + 4]!, f = source[from + 5]!, g = source[from + 6]!, h = source[from + 7]!
+    if ((a | b | c | d | e | f | g | h) > 0x7f) return null
+    text += fromCharCode(a, b, c, d, e, f, g, h)
+  }
+  if (to - from >= 4) {
+    const a = source[from]!, b = source[from + 1]!, c = source[from + 2]!, d = source[from + 3]!
+    if ((a | b | c | d) > 0x7f) return null
+    text += fromCharCode(a, b, c, d)
+    from += 4
+  }
+  for (; from < to; from++) {
+    const a = source[from]!
+    if (a > 0x7f) return null
+    text += fromCharCode(a)
+  }
+  return text
+}
+
+const units = new Uint16Array(shortText)
+
+/** Null for what is not UTF-8 (RFC 3629, section 4): TextDecoder knows where U+FFFD goes. */
+function unicode(from: number, to: number): string | null {
+  let count = 0
+  while (from < to) {
+    const a = source[from++]!
+    if (a < 0x80) {
+      units[count++] = a
+      continue
+    }
+    const more = a < 0xe0 ? 1 : a < 0xf0 ? 2 : 3
+    if (a < 0xc2 || a > 0xf4 || to - from < more) return null
+    let point = a & 0x3f >> more
+    for (const last = from + more; from < last; from++) {
+      const b = source[from]!
+      if ((b & 0xc0) !== 0x80) return null
+      point = point << 6 | b & 0x3f
+    }
+    if (more === 2 && (point < 0x800 || (point & 0xf800) === 0xd800)) return null
+    if (more < 3) {
+      units[count++] = point
+      continue
+    }
+    if (point < 0x1_0000 || point > 0x10_ffff) return null
+    units[count++] = 0xd7c0 + (point >> 10)
+    units[count++] = 0xdc00 | point & 0x3ff
+  }
+  let text = ''
+  let i = 0
+  for (; count - i >= 8; i += 8) {
+    text += fromCharCode(
+      units[i]!, units[i + 1]!, units[i + 2]!, units[i + 3]!, units[i + 4]!, units[i + 5]!, units[i + 6]!, units[i + 7]!,
+    )
+  }
+  for (; count - i >= 2; i += 2) text += fromCharCode(units[i]!, units[i + 1]!)
+  if (i < count) text += fromCharCode(units[i]!)
+  return text
 }
 
 function readList(count: number, limit: number): unknown[] {
   if (count > limit - at) throw violation('it ends too early')
   if (++level > depthLimit) throw violation(`it is nested more than ${depthLimit} levels deep`)
-  const list: unknown[] = []
-  for (let rest = count - 1; rest >= 0; rest--) list.push(read(limit - rest))
+  // Every element has a byte at least, and all of those are there; still no more at once than a small page of memory.
+  const list = new Array<unknown>(Math.min(count, 8192))
+  const bytes = source
+  for (let i = 0; i < count; i++) {
+    const tag = bytes[at]!
+    if (tag < 0x80) {
+      at++
+      list[i] = tag
+    }
+    else {
+      list[i] = read(limit - count + i + 1)
+    }
+  }
   level--
   return list
 }
@@ -516,7 +609,34 @@ function readRecord(count: number, limit: number): object {
   return record
 }
 
+// Keys come again and again: the last ones, by a hash of their bytes.
+const keySlots = 1024
+const longestKey = 32
+const keys: string[] = new Array<string>(keySlots).fill('')
+const keyLengths = new Uint8Array(keySlots).fill(0xff)
+const keyBytes = new Uint8Array(keySlots * longestKey)
+
 function readKey(limit: number): string {
+  const tag = source[at]!
+  if (tag >= 0xb0 && tag < 0xc0) {
+    at++
+    const length = tag & 0xf
+    const from = skip(length, limit)
+    let hash = length
+    for (let i = from; i < at; i++) hash = Math.imul(hash, 31) + source[i]! | 0
+    const slot = (hash ^ hash >>> 10) & keySlots - 1
+    const base = slot * longestKey
+    if (keyLengths[slot] === length) {
+      let i = 0
+      while (i < length && keyBytes[base + i] === source[from + i]) i++
+      if (i === length) return keys[slot]!
+    }
+    at = from
+    const key = readText(length, limit)
+    keyLengths[slot] = length
+    for (let i = 0; i < length; i++) keyBytes[base + i] = source[from + i]!
+    return keys[slot] = key
+  }
   const key = read(limit)
   // PeerJS sends strings; its decoder takes whatever has a string.
   if (typeof key === 'object' && key !== null) throw violation('a key in it is not a string')
