@@ -1,5 +1,5 @@
 import type { Hub, Link, Session } from './hub.js'
-import { isAllowedOrigin } from './http.js'
+import { addressOf, isAllowedOrigin } from './http.js'
 
 /**
  * WebSocket hooks in the shape of crossws, for its adapters (Node, Bun, Deno, …) and for Nitro's `defineWebSocketHandler`.
@@ -23,6 +23,7 @@ export interface UpgradeRequest {
 
 export interface SocketPeer {
   readonly request?: UpgradeRequest | undefined
+  readonly remoteAddress?: string | undefined
   send(data: string): unknown
   close(code?: number, reason?: string): unknown
   ping?(): unknown
@@ -65,7 +66,10 @@ export function createHooks(hub: Hub): SignalingHooks {
       const socket = nodeSocket(peer)
       if (socket) limitPayload(socket, maxPayload(hub))
       const session = hub.connect(
-        { id: query.get('id'), token: query.get('token'), key: query.get('key') },
+        {
+          id: query.get('id'), token: query.get('token'), key: query.get('key'),
+          address: addressOf(hub.options, peer.remoteAddress, peer.request?.headers),
+        },
         linkTo(peer, socket),
       )
       if (!session) return
@@ -101,7 +105,7 @@ function linkTo(peer: SocketPeer, socket: NodeSocket | null): Link {
     // Passing undefined on as an argument would be code 0 to some adapters; without arguments it is 1005, as PeerServer's.
     close: (code, reason) => void (code === undefined ? peer.close() : peer.close(code, reason)),
     ...(socket
-      ? { ping: () => socket.ping(), buffered: () => socket.bufferedAmount }
+      ? { socket, ping: () => socket.ping(), buffered: () => socket.bufferedAmount }
       : { ping: () => void peer.ping?.() }),
   }
 }

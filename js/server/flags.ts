@@ -24,7 +24,8 @@ A signaling server for peerbridge and PeerJS clients.
       --alive_timeout     a client silent for this long is gone, in ms (default: 60000)
   -c, --concurrent_limit  clients at the same time (default: 5000)
       --allow_discovery   let clients list the ids of everybody (default: false)
-      --proxied           behind a reverse proxy that sets X-Forwarded-Host (default: false)
+      --proxied           behind a reverse proxy that sets X-Forwarded-For and X-Forwarded-Host (default: false)
+      --cleanup_out_msgs  taken for the sake of PeerServer's command lines, without effect
       --cors              origins whose pages may use the server (default: any; may be given several times)
       --sslkey            file of the TLS key
       --sslcert           file of the TLS certificate
@@ -42,6 +43,7 @@ const options = {
   concurrent_limit: { type: 'string', short: 'c' },
   allow_discovery: { type: 'boolean' },
   proxied: { type: 'boolean' },
+  cleanup_out_msgs: { type: 'string' },
   cors: { type: 'string', multiple: true },
   sslkey: { type: 'string' },
   sslcert: { type: 'string' },
@@ -75,6 +77,7 @@ export function parseFlags(args: readonly string[], env: Record<string, string |
       ...defined('concurrent_limit', integer('--concurrent_limit', values.concurrent_limit)),
       allow_discovery: values.allow_discovery ?? false,
       proxied: values.proxied ?? false,
+      ...defined('cleanup_out_msgs', integer('--cleanup_out_msgs', values.cleanup_out_msgs)),
       ...(values.cors ? { corsOptions: { origin: values.cors } } : {}),
     },
   }
@@ -87,16 +90,24 @@ function normalize(args: readonly string[]): (arg: string, index: number) => str
     if (!arg.startsWith('-')) {
       // `--cors a b` is a list: every further value gets the flag in front that parseArgs wants to see.
       if (list && args[index - 1] !== '--cors') return ['--cors', arg]
+      // `--proxied false`, as yargs takes it.
+      if (/^(?:true|false)$/.test(arg) && isSwitch(args[index - 1])) return []
       return [arg]
     }
     const [, name, value] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? []
     list = name === 'cors'
     if (name === undefined) return [arg]
     const flag = name.replace(/([a-z])([A-Z])/g, '$1_$2').toLowerCase().replace(/^no-/, 'no ').replace(/-/g, '_').replace(' ', '-')
-    if (value === 'true') return [`--${flag}`]
-    if (value === 'false') return [`--no-${flag}`]
+    const next = args[index + 1]
+    const said = value ?? (isSwitch(arg) && (next === 'true' || next === 'false') ? next : undefined)
+    if (said === 'true') return [`--${flag}`]
+    if (said === 'false') return [`--no-${flag}`]
     return [value === undefined ? `--${flag}` : `--${flag}=${value}`]
   }
+}
+
+function isSwitch(arg: string | undefined): boolean {
+  return arg !== undefined && /^--(?:allow[-_]?discovery|proxied)$/i.test(arg)
 }
 
 function integer(flag: string, value: string | undefined): number | undefined {

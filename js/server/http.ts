@@ -1,5 +1,5 @@
 import type { Hub } from './hub.js'
-import type { ResolvedOptions } from './options.js'
+import type { CorsOptions, OriginRule, ResolvedOptions } from './options.js'
 
 /** A request, as far as the endpoint looks at it. */
 export interface SignalingRequest {
@@ -7,6 +7,8 @@ export interface SignalingRequest {
   /** With or without query. */
   readonly path: string
   readonly headers: Pick<Headers, 'get'>
+  /** Of the other end of the socket. */
+  readonly address?: string | undefined
 }
 
 /** What `GET {path}` answers; the members are PeerServer's. */
@@ -39,12 +41,17 @@ export function respond(hub: Hub, request: SignalingRequest): Response {
 
   const below = subPath(hub.options.path, request.path)
   if (below === null) return answer(404, 'Not found')
+  if (!hub.admits(addressOf(hub.options, request.address, request.headers))) {
+    return answer(429, 'Too many requests from this address', { 'retry-after': '1' })
+  }
 
   if (request.method === 'OPTIONS') {
+    const { allowedHeaders, maxAge = 86_400 } = hub.options.corsOptions
     return answer(204, null, {
+      'content-length': '0',
       'access-control-allow-methods': 'GET, HEAD, OPTIONS',
-      'access-control-allow-headers': request.headers.get('access-control-request-headers') ?? '*',
-      'access-control-max-age': '86400',
+      'access-control-allow-headers': list(allowedHeaders) ?? request.headers.get('access-control-request-headers') ?? '*',
+      'access-control-max-age': String(maxAge),
     })
   }
   if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'Method not allowed', { allow: 'GET, HEAD, OPTIONS' })
@@ -54,7 +61,8 @@ export function respond(hub: Hub, request: SignalingRequest): Response {
   if (rest.length > 0) return answer(404, 'Not found')
   // The WebSocket address. Somebody opened it as a page, or a proxy in between took the upgrade away.
   if (resource === undefined && key === 'peerjs') return answer(426, 'Upgrade required: this is the address of a WebSocket', { upgrade: 'websocket' })
-  if (resource === 'id') return answer(200, hub.generateId())
+  // PeerServer's type, for those who look at it; nothing in there is from a client.
+  if (resource === 'id') return answer(200, hub.generateId(), { 'content-type': 'text/html; charset=utf-8' })
   if (resource === 'peers') {
     // Unlike PeerServer: who names another key is another application.
     return hub.options.allow_discovery && key === hub.options.key
@@ -66,20 +74,65 @@ export function respond(hub: Hub, request: SignalingRequest): Response {
 
 /** Whether a page of this origin may use the server; programs that send no Origin may. */
 export function isAllowedOrigin(options: ResolvedOptions, headers: Pick<Headers, 'get'> | undefined): boolean {
-  const { origin: allowed } = options.corsOptions
   const origin = headers?.get('origin')
-  if (allowed === true || !origin) return true
-  if (allowed === false) {
-    const host = (options.proxied && headers?.get('x-forwarded-host')) || headers?.get('host')
+  return !origin || matches(options.corsOptions.origin, origin, () => {
+    const host = (options.proxied > 0 && headers?.get('x-forwarded-host')) || headers?.get('host')
     return !!host && origin.replace(/^[a-z]+:\/\//i, '').toLowerCase() === host.toLowerCase()
+  })
+}
+
+function matches(allowed: CorsOptions['origin'], origin: string, isOwn: () => boolean): boolean {
+  if (allowed === undefined || allowed === true) return true
+  if (allowed === false) return isOwn()
+  if (typeof allowed === 'string') return allowed === '*' || allowed === origin
+  // Not `test` of theirs: with the flag `g` a pattern remembers where it was.
+  if (allowed instanceof RegExp) return origin.search(allowed) >= 0
+  if (typeof allowed === 'function') {
+    let answer: OriginRule | readonly OriginRule[] = false
+    allowed(origin, (error, given) => { answer = error ? false : given ?? false })
+    // A function that says `false` means nobody, not its own pages.
+    return answer !== false && matches(answer, origin, isOwn)
   }
-  return typeof allowed === 'string' ? allowed === '*' || allowed === origin : allowed.includes(origin) || allowed.includes('*')
+  return allowed.some(rule => matches(rule, origin, isOwn))
+}
+
+/**
+ * Where a client is: the other end of its socket, or what the proxies in front of the server say. Each of them adds to the
+ * list the address that it sees, so what the client itself claims stands further left.
+ */
+export function addressOf(options: ResolvedOptions, socket: string | undefined, headers: Pick<Headers, 'get'> | undefined): string | undefined {
+  if (options.proxied === 0) return socket
+  const forwarded = headers?.get('x-forwarded-for')?.split(',').map(address => address.trim()).filter(Boolean) ?? []
+  const address = forwarded.at(-options.proxied) ?? forwarded[0]
+  // Some proxies add the port.
+  return address?.replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1').replace(/^\[([^\]]*)\](?::\d+)?$/, '$1').slice(0, 64) ?? socket
 }
 
 function corsHeaders(options: ResolvedOptions, headers: Pick<Headers, 'get'>): Record<string, string> {
+  const { origin: allowed, credentials, exposedHeaders } = options.corsOptions
   const origin = headers.get('origin')
-  if (options.corsOptions.origin === false || !origin || !isAllowedOrigin(options, headers)) return { vary: 'origin' }
-  return { 'access-control-allow-origin': origin, 'vary': 'origin' }
+  if (allowed === false || !origin || !isAllowedOrigin(options, headers)) return { vary: 'Origin' }
+  const exposed = list(exposedHeaders)
+  return {
+    'access-control-allow-origin': origin,
+    'vary': 'Origin',
+    ...(credentials ? { 'access-control-allow-credentials': 'true' } : {}),
+    ...(exposed ? { 'access-control-expose-headers': exposed } : {}),
+  }
+}
+
+function list(names: string | readonly string[] | undefined): string | undefined {
+  return names === undefined || typeof names === 'string' ? names : names.join(',')
+}
+
+/** The headers of a Node request, as a web request has them. */
+export function headersOf(request: { readonly headers: Record<string, string | string[] | undefined> }): Pick<Headers, 'get'> {
+  return {
+    get(name) {
+      const value = request.headers[name]
+      return (Array.isArray(value) ? value.join(', ') : value) ?? null
+    },
+  }
 }
 
 /** The segments below the mount point; null for a path that is not below it. */

@@ -11,6 +11,8 @@ export interface Link {
   /** Hands over one JSON text. May throw when the client is gone. */
   send(text: string): void
   close(code?: number, reason?: string): void
+  /** What carries it, for whoever watches the hub: on Node the socket of `ws`. */
+  readonly socket?: unknown
   /** Asks for a sign of life below the protocol; answered by `session.heard()`. */
   ping?(): void
   /** Bytes that were sent and have not left. */
@@ -22,6 +24,30 @@ export interface Registration {
   id?: string | null
   token?: string | null
   key?: string | null
+  /** Where it comes from, as far as the transport knows; unlike the rest it is believed. */
+  address?: string | undefined
+}
+
+/** A client, as those see it who watch the hub. */
+export interface HubClient {
+  readonly id: string
+  readonly token: string
+  /** Whether and how it is reached; null while its id is only reserved. */
+  readonly session: { readonly link: Link } | null
+  /** When anything was heard of it, in the hub's time. */
+  readonly heardAt: number
+}
+
+/** What happens in the hub, told to whoever runs it. What these throw is theirs and stops nothing here. */
+export interface HubObserver {
+  /** A client got OPEN, on its first link or on another. */
+  connection?(client: HubClient): void
+  /** A client said goodbye, dropped or was given up. */
+  disconnect?(client: HubClient): void
+  /** A message, before it is relayed; its `src` is true, everything else the client's word. */
+  message?(client: HubClient, message: Record<string, unknown>): void
+  /** A client sent what cannot be taken. */
+  error?(error: Error): void
 }
 
 /** Time, from outside, so that tests play a minute in a millisecond. Monotonic milliseconds. */
@@ -57,17 +83,28 @@ export const CloseCode = {
   tooSlow: 1013,
 } as const
 
-interface Client {
-  readonly id: string
-  readonly token: string
+interface Client extends HubClient {
+  address: Address | null
   /** Null: dropped, the id is reserved. */
   session: HubSession | null
   heardAt: number
   /** Whom it exchanged descriptions with: those who learn of an explicit goodbye. Most recent last. */
   contacts: Set<string> | null
-  /** Token bucket; belongs to the client and not to the link, so that coming back does not fill it. */
+  /** Belongs to the client and not to the link, so that coming back does not fill it. */
+  readonly bucket: Bucket
+}
+
+/** A token bucket. */
+interface Bucket {
   allowance: number
   refilledAt: number
+}
+
+/** Where clients come from. */
+interface Address {
+  readonly name: string
+  readonly bucket: Bucket
+  clients: number
 }
 
 /** Members of a frame from a client; all unchecked. */
@@ -84,6 +121,8 @@ const MAX_TOKEN = 256
 /** A message costs one unit of the rate limit for every 4 KiB. */
 const RATE_UNIT = 4096
 const MAX_CONTACTS = 256
+/** Addresses that are remembered without clients; the ones beyond begin with a full allowance. */
+const MAX_ADDRESSES = 65_536
 
 const OPEN = '{"type":"OPEN"}'
 
@@ -104,11 +143,13 @@ export function isValidId(id: string): boolean {
  */
 export class Hub {
   readonly options: ResolvedOptions
+  observer: HubObserver = {}
   readonly #clock: Clock
   readonly #hold: Hold
   readonly #clients = new Map<string, Client>()
   /** Dropped clients and when their reservation ends, the next to end first. */
   readonly #reserved = new Map<Client, number>()
+  readonly #addresses = new Map<string, Address>()
   readonly #encoder = new TextEncoder()
   #present = 0
   #nextSweep = Infinity
@@ -142,6 +183,17 @@ export class Hub {
     return !!this.#clients.get(id)?.session
   }
 
+  /** The hub's time; what `heardAt` is measured in. */
+  now(): number {
+    return this.#clock.now()
+  }
+
+  /** Whether this address may have one more request answered. */
+  admits(address: string | undefined): boolean {
+    const now = this.#clock.now()
+    return this.#pays(this.#address(address, now), 1, now)
+  }
+
   /** An id that nobody has. */
   generateId(): string {
     for (let attempt = 0; attempt < 16; attempt++) {
@@ -162,6 +214,10 @@ export class Hub {
     this.#advance(now)
 
     if (this.#closed) return refuse(link, null, CloseCode.goingAway, 'Server is going away')
+    const address = this.#address(who.address, now)
+    if (!this.#pays(address, 1, now)) {
+      return refuse(link, error('Too many connections from this address, slow down', 'rate-limited'), CloseCode.flood, 'Too many connections')
+    }
     if (!id || !token || !key) return refuse(link, error('No id, token, or key supplied to websocket server'))
     if (key !== options.key) return refuse(link, error('Invalid key provided'))
     if (!isValidId(id)) {
@@ -175,14 +231,19 @@ export class Hub {
       return refuse(link, error('Server has reached its concurrent user limit'))
     }
 
+    if (!known?.session && address && address.clients >= options.address_limit) {
+      return refuse(link, error('Too many clients from this address', 'address-limit'))
+    }
+
     const client: Client = known ?? {
-      id, token, session: null, heardAt: now, contacts: null, allowance: options.rate_burst, refilledAt: now,
+      id, token, session: null, heardAt: now, contacts: null, address: null, bucket: { allowance: options.rate_burst, refilledAt: now },
     }
     const old = client.session
     const session = new HubSession(this, client, link)
     client.session = session
     client.heardAt = now
     this.#clients.set(id, client)
+    this.#moved(client, address)
     if (old) {
       old.link.close(CloseCode.replaced, 'Replaced by a newer connection of the same client')
     }
@@ -198,6 +259,7 @@ export class Hub {
       // The link died in the middle of this: the rest waits for the next one, and its senders are told if none comes.
       if (!this.#send(client, text, now)) this.#hold.add(src, id, text, now)
     }
+    if (client.session === session) this.#tell('connection', client)
     this.#arm()
     return client.session === session ? session : null
   }
@@ -205,8 +267,13 @@ export class Hub {
   /** Says goodbye to everybody; afterwards nobody is let in. */
   close(): void {
     this.#closed = true
-    for (const client of this.#clients.values()) client.session?.link.close(CloseCode.goingAway, 'Server is going away')
+    for (const client of this.#clients.values()) {
+      if (!client.session) continue
+      client.session.link.close(CloseCode.goingAway, 'Server is going away')
+      this.#tell('disconnect', client)
+    }
     this.#clients.clear()
+    this.#addresses.clear()
     this.#reserved.clear()
     this.#present = 0
     this.#timer?.cancel()
@@ -225,11 +292,20 @@ export class Hub {
     if (this.#isTooBig(text)) {
       return this.#expel(client, now, CloseCode.tooBig, 'message-too-big', `Message is larger than ${this.options.max_message} bytes`)
     }
-    if (!this.#pay(client, text.length, now)) {
+    const cost = Math.max(1, text.length / RATE_UNIT)
+    if (!pay(client.bucket, cost, this.options.rate_limit, this.options.rate_burst, now) || !this.#pays(client.address, cost, now)) {
       return this.#expel(client, now, CloseCode.flood, 'rate-limited', 'Too many messages, slow down')
     }
     const frame = parse(text)
-    if (!frame) return
+    if (!frame) {
+      if (this.observer.error) this.#tell('error', new Error(`Client ${client.id} sent what is no JSON object`))
+      return
+    }
+    if (this.observer.message) {
+      this.#tell('message', client, { ...frame, src: client.id })
+      // The application may have shown it the door.
+      if (client.session !== session) return
+    }
     switch (frame.type) {
       case 'OFFER':
       case 'ANSWER':
@@ -251,7 +327,7 @@ export class Hub {
   _lost(session: HubSession, code: number | undefined): void {
     const { client } = session
     if (client.session !== session || this.#closed) return
-    if (code === 1000 || code === 1001 || code === 1005) this.#forget(client)
+    if (code === 1000 || code === 1001 || code === 1005) this.#leave(client)
     else this.#drop(client, this.#clock.now())
   }
 
@@ -306,15 +382,39 @@ export class Hub {
     return text.length * 3 > limit && this.#encoder.encode(text).length > limit
   }
 
-  #pay(client: Client, length: number, now: number): boolean {
-    const { rate_limit: rate, rate_burst: burst } = this.options
-    if (rate === 0) return true
-    client.allowance = Math.min(burst, client.allowance + (now - client.refilledAt) * rate / 1000)
-    client.refilledAt = now
-    const cost = Math.max(1, length / RATE_UNIT)
-    if (client.allowance < cost) return false
-    client.allowance -= cost
-    return true
+  #pays(address: Address | null, cost: number, now: number): boolean {
+    return !address || pay(address.bucket, cost, this.options.address_rate_limit, this.options.address_rate_burst, now)
+  }
+
+  // ---- addresses
+
+  #address(name: string | undefined, now: number): Address | null {
+    if (!name) return null
+    const key = network(name)
+    const known = this.#addresses.get(key)
+    if (known) return known
+    const address = { name: key, bucket: { allowance: this.options.address_rate_burst, refilledAt: now }, clients: 0 }
+    this.#addresses.set(key, address)
+    if (this.#nextSweep === Infinity) this.#nextSweep = now + this.#sweepInterval
+    if (this.#addresses.size > MAX_ADDRESSES + this.options.concurrent_limit) this.#forgetAddresses(now)
+    this.#arm()
+    return address
+  }
+
+  #forgetAddresses(now: number): void {
+    const { address_rate_limit: rate, address_rate_burst: burst } = this.options
+    for (const address of this.#addresses.values()) {
+      refill(address.bucket, rate, burst, now)
+      const full = rate === 0 || address.bucket.allowance >= burst
+      if (address.clients === 0 && (full || this.#addresses.size > MAX_ADDRESSES)) this.#addresses.delete(address.name)
+    }
+  }
+
+  /** The client is at this address now, or, when null, nowhere. */
+  #moved(client: Client, address: Address | null): void {
+    if (client.address) client.address.clients -= 1
+    client.address = address
+    if (address) address.clients += 1
   }
 
   // ---- coming and going
@@ -335,7 +435,7 @@ export class Hub {
       peer?.contacts?.delete(client.id)
       if (peer) this.#send(peer, `{"type":"LEAVE","src":"${client.id}","dst":"${id}"}`, now)
     }
-    this.#forget(client)
+    this.#leave(client)
     link?.close(1000, 'Goodbye')
   }
 
@@ -349,9 +449,10 @@ export class Hub {
   #drop(client: Client, now: number): void {
     if (!client.session) return
     const { reserve_timeout: reserve, concurrent_limit: limit } = this.options
-    if (reserve === 0) return this.#forget(client)
+    if (reserve === 0) return this.#leave(client)
     client.session = null
     this.#present -= 1
+    this.#moved(client, null)
     this.#reserved.set(client, now + reserve)
     if (this.#reserved.size > limit) {
       // Somebody makes up ids and drops them: reservations are a courtesy, memory is not.
@@ -361,11 +462,22 @@ export class Hub {
       }
     }
     this.#arm()
+    this.#tell('disconnect', client)
+  }
+
+  /** The client is gone for good. */
+  #leave(client: Client): void {
+    const here = client.session !== null
+    this.#forget(client)
+    if (here) this.#tell('disconnect', client)
   }
 
   #forget(client: Client): void {
-    if (client.session) this.#present -= 1
-    client.session = null
+    if (client.session) {
+      this.#present -= 1
+      client.session = null
+      this.#moved(client, null)
+    }
     this.#reserved.delete(client)
     if (this.#clients.get(client.id) === client) this.#clients.delete(client.id)
   }
@@ -408,7 +520,18 @@ export class Hub {
         link.ping?.()
       }
     }
-    this.#nextSweep = this.#present > 0 ? now + this.#sweepInterval : Infinity
+    this.#forgetAddresses(now)
+    this.#nextSweep = this.#present > 0 || this.#addresses.size > 0 ? now + this.#sweepInterval : Infinity
+  }
+
+  /** What an observer throws is a mistake of the application: it shows as one, and not here. */
+  #tell<K extends keyof HubObserver>(what: K, ...args: Parameters<NonNullable<HubObserver[K]>>): void {
+    try {
+      (this.observer[what] as ((...args: unknown[]) => void) | undefined)?.(...args)
+    }
+    catch (error) {
+      queueMicrotask(() => { throw error })
+    }
   }
 
   /** One timer, for whatever comes first. */
@@ -468,6 +591,32 @@ const systemClock: Clock = {
     if (typeof timer === 'object' && timer && 'unref' in timer && typeof timer.unref === 'function') timer.unref()
     return () => clearTimeout(timer as Parameters<typeof clearTimeout>[0])
   },
+}
+
+function refill(bucket: Bucket, rate: number, burst: number, now: number): void {
+  bucket.allowance = Math.min(burst, bucket.allowance + (now - bucket.refilledAt) * rate / 1000)
+  bucket.refilledAt = now
+}
+
+/** `rate` 0 is no limit. */
+function pay(bucket: Bucket, cost: number, rate: number, burst: number, now: number): boolean {
+  if (rate === 0) return true
+  refill(bucket, rate, burst, now)
+  if (bucket.allowance < cost) return false
+  bucket.allowance -= cost
+  return true
+}
+
+/** What one household or host has: an IPv4 address, or a /64 of IPv6 (RFC 6177). */
+function network(address: string): string {
+  const [, four] = /^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)$/i.exec(address) ?? []
+  if (four) return four
+  const [head = '', tail] = address.toLowerCase().replace(/%.*$/s, '').split('::')
+  const before = head.split(':').filter(Boolean)
+  const after = tail === undefined ? [] : tail.split(':').filter(Boolean)
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length)
+  const groups = [...before, ...Array<string>(zeros).fill('0'), ...after]
+  return groups.slice(0, 4).map(group => group.replace(/^0+(?=.)/, '')).join(':')
 }
 
 function remember(client: Client, id: string): void {

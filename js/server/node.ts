@@ -1,30 +1,31 @@
 import { createServer } from 'node:http'
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
+import type { ServerOptions as TlsOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import nodeAdapter from 'crossws/adapters/node'
 import type { NodeAdapter } from 'crossws/adapters/node'
 import { maxPayload } from './crossws.js'
 import type { SignalingHooks } from './crossws.js'
-import { respond } from './http.js'
+import { headersOf, respond } from './http.js'
 import type { Hub } from './hub.js'
 
 export interface ListenOptions {
   /**
    * 0 lets the system choose.
    *
-   * @default 9000
+   * @default that of the server's options, 9000
    */
   port?: number
   /**
    * The address to listen on; `::` is every one, of IPv4 too.
    *
-   * @default '::'
+   * @default that of the server's options, '::'
    */
   host?: string
-  /** PEM texts. With them the server speaks https and wss. */
-  ssl?: { key: string | Buffer, cert: string | Buffer }
+  /** Options of `https.createServer`. With `key` and `cert` (PEM texts), or another, the server speaks https and wss. */
+  ssl?: TlsOptions
 }
 
 export interface SignalingListener {
@@ -42,21 +43,16 @@ export interface SignalingListener {
 
 /** A Node server of its own. Resolves once it listens; rejects when it cannot (EADDRINUSE and the like). */
 export async function listen(hub: Hub, hooks: SignalingHooks, options: ListenOptions = {}): Promise<SignalingListener> {
-  const { port = 9000, host = '::', ssl } = options
+  const { port = hub.options.port, host = hub.options.host, ssl = hub.options.ssl } = options
+  const tls = Object.keys(ssl).length > 0
   const listener: RequestListener = (request, response) => answer(hub, request, response)
-  const server: Server = ssl ? createTlsServer({ key: ssl.key, cert: ssl.cert }, listener) : createServer(listener)
-
-  const adapter = nodeAdapter({
-    hooks: hooks as never,
-    // The hub has its own liveness and counts what the adapter cannot see; two pings would be one too many.
-    idleTimeout: 0,
-    serverOptions: {
-      maxPayload: maxPayload(hub),
-      // 300 KB a connection for messages that are sent once: memory is dearer than the bytes.
-      perMessageDeflate: false,
-    },
+  const server: Server = tls ? createTlsServer(ssl, listener) : createServer(listener)
+  const adapter = createAdapter(hub, hooks)
+  server.on('upgrade', (request, socket, head) => {
+    if (!upgrade(hub, adapter, request, socket, head)) {
+      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+    }
   })
-  server.on('upgrade', (request, socket, head) => upgrade(hub, adapter, request, socket, head))
   server.on('clientError', (_error, socket) => {
     if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
     else socket.destroy()
@@ -77,7 +73,7 @@ export async function listen(hub: Hub, hooks: SignalingHooks, options: ListenOpt
   return {
     port: address.port,
     host: address.address,
-    url: `${ssl ? 'https' : 'http'}://${name}:${address.port}${hub.options.path}`,
+    url: `${tls ? 'https' : 'http'}://${name}:${address.port}${hub.options.path}`,
     async close(grace = 1000) {
       const ended = new Promise<void>(resolve => server.close(() => resolve()))
       hub.close()
@@ -92,28 +88,37 @@ export async function listen(hub: Hub, hooks: SignalingHooks, options: ListenOpt
   }
 }
 
-function answer(hub: Hub, request: IncomingMessage, response: ServerResponse): void {
-  const result = respond(hub, { method: request.method ?? 'GET', path: request.url ?? '/', headers: { get: header(request) } })
+/** WebSockets on Node. */
+export function createAdapter(hub: Hub, hooks: SignalingHooks): NodeAdapter {
+  return nodeAdapter({
+    hooks: hooks as never,
+    // The hub has its own liveness and counts what the adapter cannot see; two pings would be one too many.
+    idleTimeout: 0,
+    serverOptions: {
+      maxPayload: maxPayload(hub),
+      // 300 KB a connection for messages that are sent once: memory is dearer than the bytes.
+      perMessageDeflate: false,
+    },
+  })
+}
+
+/** @param path where the request is for, when a framework has cut it */
+export function answer(hub: Hub, request: IncomingMessage, response: ServerResponse, path = request.url ?? '/'): void {
+  const result = respond(hub, {
+    method: request.method ?? 'GET', path, headers: headersOf(request), address: request.socket.remoteAddress,
+  })
   // No request has a body that matters. What a client sends nevertheless is not read, so the connection ends with it.
   if (request.method === 'POST' || request.method === 'PUT') response.setHeader('connection', 'close')
   response.writeHead(result.status, Object.fromEntries(result.headers))
   void result.text().then(body => response.end(body))
 }
 
-function upgrade(hub: Hub, adapter: NodeAdapter, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+/** False when the address is somebody else's; then nothing happened. */
+export function upgrade(hub: Hub, adapter: NodeAdapter, request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+  const path = request.url?.replace(/\?.*$/s, '')
+  if (path !== `${hub.options.path}peerjs`) return false
   // Node leaves the socket without a listener here; a reset before `ws` adds its own would end the process.
   socket.on('error', () => socket.destroy())
-  const path = request.url?.replace(/\?.*$/s, '')
-  if (path !== `${hub.options.path}peerjs`) {
-    socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
-    return
-  }
   adapter.handleUpgrade(request, socket as never, head).catch(() => socket.destroy())
-}
-
-function header(request: IncomingMessage): (name: string) => string | null {
-  return (name) => {
-    const value = request.headers[name]
-    return (Array.isArray(value) ? value.join(', ') : value) ?? null
-  }
+  return true
 }

@@ -1,3 +1,5 @@
+import type { ServerOptions as TlsOptions } from 'node:https'
+
 /**
  * Every option of the signaling server. Names that PeerServer has are PeerServer's, so that a configuration moves over
  * unchanged; the others follow its spelling.
@@ -63,12 +65,42 @@ export interface SignalingServerOptions {
   allow_discovery?: boolean
 
   /**
-   * The server stands behind a reverse proxy that sets `X-Forwarded-Host`, and only then believes it (see
-   * `corsOptions.origin: false`).
+   * The server stands behind so many reverse proxies (`true`: one) that set `X-Forwarded-For` and `X-Forwarded-Host`, and
+   * only then believes them: where a client comes from (`address_limit`, `address_rate_limit`) and what the server is called
+   * (`corsOptions.origin: false`). The last so many entries of `X-Forwarded-For` count, those before are the client's word.
    *
    * @default false
    */
-  proxied?: boolean
+  proxied?: boolean | number | 'true' | 'false'
+
+  /**
+   * Accepted, and without effect: PeerServer looks for messages that expired so often, in milliseconds; here each expires
+   * at its own time.
+   *
+   * @default 1000
+   */
+  cleanup_out_msgs?: number
+
+  /**
+   * The port of `listen()`; 0 lets the system choose.
+   *
+   * @default 9000
+   */
+  port?: number
+
+  /**
+   * The address of `listen()`; `::` is every one, of IPv4 too.
+   *
+   * @default '::'
+   */
+  host?: string
+
+  /**
+   * Options of `https.createServer`, PEM texts `key` and `cert` among them. With any of them `listen()` speaks https and wss.
+   *
+   * @default {}
+   */
+  ssl?: TlsOptions
 
   /** Which web pages may use the server, over HTTP (CORS) and over WebSocket (Origin, which CORS does not cover). */
   corsOptions?: CorsOptions
@@ -114,6 +146,31 @@ export interface SignalingServerOptions {
    */
   rate_burst?: number
 
+  /**
+   * Clients connected at the same time from one address (of IPv6 one /64); one more gets an ERROR of type
+   * `address-limit`. Set it where the server sees the addresses of clients, which behind a proxy needs `proxied`; a school
+   * may have one for everybody.
+   *
+   * @default concurrent_limit, which is no further limit
+   */
+  address_limit?: number
+
+  /**
+   * Messages, connections and HTTP requests a second from one address in the long run, counted like `rate_limit`. Above
+   * it: HTTP 429, an ERROR of type `rate-limited` for a connection and for a message, close code 1008. The default is what a
+   * full server may use, so that one behind a proxy which it does not know of still works. 0 is no limit.
+   *
+   * @default 5000
+   */
+  address_rate_limit?: number
+
+  /**
+   * What one address may use at once, counted like `address_rate_limit`.
+   *
+   * @default 50000
+   */
+  address_rate_burst?: number
+
   /** Bounds of what waits for ids that are not there. What does not fit is answered with EXPIRE at once. */
   hold_limits?: HoldLimits
 
@@ -126,16 +183,37 @@ export interface SignalingServerOptions {
   max_buffered?: number
 }
 
+/** What an origin may be compared with. */
+export type OriginRule = boolean | string | RegExp
+
+/** Those of the npm package `cors`, which PeerServer hands its own to. */
 export interface CorsOptions {
   /**
-   * `true`: any page (PeerServer's default, and what a public endpoint needs). A string or list: pages of these origins,
-   * e.g. `'https://app.example.org'`. `false`: only pages of the server's own host. Programs that send no Origin are let
-   * in: the check protects users of browsers, not the server.
+   * `true`: any page (PeerServer's default, and what a public endpoint needs). A string, pattern or list of these: pages of
+   * these origins, e.g. `'https://app.example.org'`. `false`: only pages of the server's own host. A function is asked, and
+   * has to call back at once. Programs that send no Origin are let in: the check protects users of browsers, not the server.
    *
    * @default true
    */
-  origin?: boolean | string | readonly string[]
+  origin?: OriginRule | readonly OriginRule[] | OriginFunction
+  /**
+   * Whether pages may send cookies, for what stands in front of the server.
+   *
+   * @default false
+   */
+  credentials?: boolean
+  /** Headers of the answers that pages may read. @default [] */
+  exposedHeaders?: string | readonly string[]
+  /** Headers that pages may send. @default those that they ask for */
+  allowedHeaders?: string | readonly string[]
+  /** Seconds that browsers keep the answer to a preflight. @default 86400 */
+  maxAge?: number
 }
+
+export type OriginFunction = (
+  origin: string | undefined,
+  callback: (error: Error | null, allowed?: OriginRule | readonly OriginRule[]) => void,
+) => void
 
 export interface HoldLimits {
   /**
@@ -171,9 +249,11 @@ export interface HoldLimits {
 }
 
 /** All options, filled in. */
-export type ResolvedOptions = Required<Omit<SignalingServerOptions, 'hold_limits' | 'corsOptions'>> & {
+export type ResolvedOptions = Required<Omit<SignalingServerOptions, 'hold_limits' | 'corsOptions' | 'proxied'>> & {
   hold_limits: Required<HoldLimits>
-  corsOptions: Required<CorsOptions>
+  corsOptions: CorsOptions & { origin: NonNullable<CorsOptions['origin']> }
+  /** How many proxies stand in front. */
+  proxied: number
 }
 
 /**
@@ -198,22 +278,31 @@ export function resolveOptions(options: SignalingServerOptions = {}): ResolvedOp
   if (!/^[\w.~-]+$/.test(key)) {
     throw new TypeError(`key has to be letters, digits, '-', '.', '_' or '~' (it is part of URLs), got '${key}'`)
   }
+  const { proxied = false } = options
   const hold = options.hold_limits ?? {}
+  const concurrent = number('concurrent_limit', options.concurrent_limit, 5000, 0)
   return {
     path: normalizePath(text('path', options.path, '/')),
     key,
     expire_timeout: number('expire_timeout', options.expire_timeout, 5000, 0),
     outage_timeout: number('outage_timeout', options.outage_timeout, 60_000, 0),
     alive_timeout: number('alive_timeout', options.alive_timeout, 60_000, 1),
-    concurrent_limit: number('concurrent_limit', options.concurrent_limit, 5000, 0),
+    concurrent_limit: concurrent,
     allow_discovery: options.allow_discovery ?? false,
-    proxied: options.proxied ?? false,
-    corsOptions: { origin: options.corsOptions?.origin ?? true },
+    proxied: typeof proxied === 'number' ? number('proxied', proxied, 0, 0) : Number(proxied === true || proxied === 'true'),
+    cleanup_out_msgs: number('cleanup_out_msgs', options.cleanup_out_msgs, 1000, 0),
+    port: number('port', options.port, 9000, 0),
+    host: text('host', options.host, '::'),
+    ssl: options.ssl ?? {},
+    corsOptions: { ...options.corsOptions, origin: options.corsOptions?.origin ?? true },
     generateClientId: options.generateClientId ?? (() => crypto.randomUUID()),
     reserve_timeout: number('reserve_timeout', options.reserve_timeout, 10_000, 0),
     max_message: number('max_message', options.max_message, 256 * 1024, 1),
     rate_limit: number('rate_limit', options.rate_limit, 100, 0),
     rate_burst: number('rate_burst', options.rate_burst, 1000, 1),
+    address_limit: number('address_limit', options.address_limit, concurrent, 1),
+    address_rate_limit: number('address_rate_limit', options.address_rate_limit, 5000, 0),
+    address_rate_burst: number('address_rate_burst', options.address_rate_burst, 50_000, 1),
     max_buffered: number('max_buffered', options.max_buffered, 4 * 1024 * 1024, 0),
     hold_limits: {
       pair_messages: number('hold_limits.pair_messages', hold.pair_messages, 64, 0),

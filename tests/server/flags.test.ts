@@ -5,12 +5,12 @@ describe('the command line', () => {
   it('takes every flag of PeerServer', () => {
     const flags = parseFlags([
       '--port', '9001', '--host', '127.0.0.1', '--path', '/myapp', '--key', 'k', '--expire_timeout', '1', '--alive_timeout', '2',
-      '--concurrent_limit', '3', '--allow_discovery', '--proxied', '--cors', 'https://a.example', '--sslkey', 'key.pem', '--sslcert', 'cert.pem',
+      '--concurrent_limit', '3', '--cleanup_out_msgs', '4', '--allow_discovery', '--proxied', '--cors', 'https://a.example', '--sslkey', 'key.pem', '--sslcert', 'cert.pem',
     ])
     expect(flags).toEqual({
       help: false, version: false, port: 9001, host: '127.0.0.1', sslkey: 'key.pem', sslcert: 'cert.pem',
       server: {
-        path: '/myapp', key: 'k', expire_timeout: 1, alive_timeout: 2, concurrent_limit: 3, allow_discovery: true, proxied: true,
+        path: '/myapp', key: 'k', expire_timeout: 1, alive_timeout: 2, concurrent_limit: 3, cleanup_out_msgs: 4, allow_discovery: true, proxied: true,
         corsOptions: { origin: ['https://a.example'] },
       },
     })
@@ -28,7 +28,7 @@ describe('the command line', () => {
 
   it.each([
     [['--allow_discovery'], true], [['--allow-discovery=true'], true], [['--allowDiscovery=false'], false],
-    [['--no-allow_discovery'], false], [[], false],
+    [['--no-allow_discovery'], false], [['--allow_discovery', 'false'], false], [['--allow_discovery', 'true'], true], [[], false],
   ])('%j means discovery: %s', (args, allowed) => {
     expect(parseFlags(args).server.allow_discovery).toBe(allowed)
   })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Hub } from '../../js/server/hub.js'
 import type { SignalingServerOptions } from '../../js/server/options.js'
-import { World } from './world.js'
+import { Client, World } from './world.js'
 
 const OPEN = { type: 'OPEN' }
 const errorText = (msg: string) => ({ type: 'ERROR', payload: { msg } })
@@ -673,6 +673,63 @@ describe('bad input', () => {
     alice.offer('bob')
     expect(bob.closedWith?.code).toBe(1013)
     expect(world.hub.has('bob')).toBe(false)
+  })
+})
+
+describe('an address', () => {
+  const at = (world: World, id: string, address: string | undefined) => new Client(world.hub, id, `token of ${id}`, 'peerjs', address)
+
+  it('may have as many clients as address_limit says, until one of them leaves', () => {
+    const world = new World({ address_limit: 2 })
+    const a = at(world, 'a', '192.0.2.1')
+    at(world, 'b', '::ffff:192.0.2.1')
+    expect(at(world, 'c', '192.0.2.1').inbox).toEqual([{ type: 'ERROR', payload: { msg: 'Too many clients from this address', type: 'address-limit' } }])
+    expect(at(world, 'c', '192.0.2.2').inbox).toEqual([OPEN])
+    expect(at(world, 'd', undefined).inbox).toEqual([OPEN])
+    a.session?.closed(1001)
+    expect(at(world, 'e', '192.0.2.1').inbox).toEqual([OPEN])
+  })
+
+  it('does not count a client twice that comes back, nor one that dropped', () => {
+    const world = new World({ address_limit: 1 })
+    at(world, 'a', '192.0.2.1')
+    const again = at(world, 'a', '192.0.2.1')
+    expect(again.inbox).toEqual([OPEN])
+    again.drop()
+    expect(at(world, 'b', '192.0.2.1').inbox).toEqual([OPEN])
+  })
+
+  it('of IPv6 is the /64 that one household has', () => {
+    const world = new World({ address_limit: 1 })
+    at(world, 'a', '2001:db8:0:1::1')
+    expect(at(world, 'b', '2001:0db8:0000:0001:ffff::2').session).toBeNull()
+    expect(at(world, 'c', '2001:db8:0:2::1').session).not.toBeNull()
+    expect(at(world, 'd', '::1').session).not.toBeNull()
+    expect(at(world, 'e', '::2').session).toBeNull()
+  })
+
+  it('that sends too much is refused by type, and recovers by waiting; others notice nothing', () => {
+    const world = new World({ address_rate_limit: 10, address_rate_burst: 5 })
+    const a = at(world, 'a', '192.0.2.1')
+    const b = at(world, 'b', '192.0.2.1')
+    for (let i = 0; i < 3; i++) a.heartbeat()
+    b.heartbeat()
+    expect(b.inbox).toMatchObject([OPEN, { type: 'ERROR', payload: { type: 'rate-limited' } }])
+    expect(b.closedWith?.code).toBe(1008)
+    expect(at(world, 'c', '192.0.2.1').inbox).toMatchObject([{ type: 'ERROR', payload: { type: 'rate-limited' } }])
+    expect(world.hub.admits('192.0.2.1')).toBe(false)
+    expect(world.hub.admits('192.0.2.2')).toBe(true)
+    expect(at(world, 'd', '192.0.2.2').inbox).toEqual([OPEN])
+    world.pass(500)
+    expect(at(world, 'c', '192.0.2.1').inbox).toEqual([OPEN])
+  })
+
+  it('is forgotten when it has its allowance back and no client', () => {
+    const world = new World()
+    at(world, 'a', '192.0.2.1').session?.closed(1001)
+    world.hub.admits('192.0.2.2')
+    world.pass(60_000)
+    expect(world.timers).toBe(0)
   })
 })
 

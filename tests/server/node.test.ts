@@ -142,6 +142,49 @@ describe('the HTTP endpoints', () => {
   })
 })
 
+describe('behind a proxy', () => {
+  const open = async (id: string, forwarded?: string) => {
+    const socket = new Socket(peerjsUrl(ws, id), forwarded ? { headers: { 'x-forwarded-for': forwarded } } : {})
+    return (await socket.next() as { type: string }).type
+  }
+
+  it('clients are told apart by what the proxy says, not by what they claim', async () => {
+    await start({ proxied: true, address_limit: 1 })
+    expect(await open('a', '192.0.2.1')).toBe('OPEN')
+    expect(await open('b', '192.0.2.9, 192.0.2.1')).toBe('ERROR')
+    expect(await open('c', '192.0.2.2')).toBe('OPEN')
+  })
+
+  it('there may be two of them', async () => {
+    await start({ proxied: 2, address_limit: 1 })
+    expect(await open('a', '192.0.2.7, 192.0.2.1, 10.0.0.1')).toBe('OPEN')
+    expect(await open('b', '192.0.2.1:5000, 10.0.0.2')).toBe('ERROR')
+  })
+
+  it('that nobody told of, clients cannot talk themselves out of their address', async () => {
+    await start({ address_limit: 1 })
+    expect(await open('a', '192.0.2.1')).toBe('OPEN')
+    expect(await open('b', '192.0.2.2')).toBe('ERROR')
+  })
+
+  it('too many requests from one address are answered with 429', async () => {
+    await start({ address_rate_limit: 1, address_rate_burst: 2 })
+    const statuses = []
+    for (let i = 0; i < 3; i++) statuses.push((await fetch(`${http}peerjs/id`)).status)
+    expect(statuses).toEqual([200, 200, 429])
+  })
+
+  it('pages may be allowed by patterns, and by a function that answers at once', async () => {
+    const upgrade = (origin: string) => new Socket(peerjsUrl(ws, 'a'), { origin }).upgraded()
+    await start({ corsOptions: { origin: [/\.example$/, 'https://other.test'], credentials: true, exposedHeaders: ['x-a', 'x-b'] } })
+    expect([await upgrade('https://app.example'), await upgrade('https://other.test'), await upgrade('https://evil.test')]).toEqual([101, 101, 403])
+    const { headers } = await fetch(`${http}peerjs/id`, { headers: { origin: 'https://app.example' } })
+    expect([headers.get('access-control-allow-credentials'), headers.get('access-control-expose-headers')]).toEqual(['true', 'x-a,x-b'])
+    await start({ corsOptions: { origin: (origin, callback) => callback(null, origin === 'https://app.example') } })
+    expect([await upgrade('https://app.example'), await upgrade('https://evil.test')]).toEqual([101, 403])
+  })
+})
+
 describe('bad input', () => {
   it.each([
     ['without id', 'peerjs?key=peerjs&token=t', 'No id, token, or key supplied to websocket server'],

@@ -54,8 +54,8 @@ export class Client implements Link {
   broken = false
   readonly session: Session | null
 
-  constructor(hub: Hub, id: string | null, token: string | null, key: string | null) {
-    this.session = hub.connect({ id, token, key }, this)
+  constructor(hub: Hub, id: string | null, token: string | null, key: string | null, address?: string) {
+    this.session = hub.connect({ id, token, key, address }, this)
   }
 
   // ---- Link
