@@ -1,5 +1,6 @@
 import type { Hub, Link, Session } from './hub.js'
-import { addressOf, isAllowedOrigin } from './http.js'
+import { isAllowedOrigin } from './http.js'
+import { addressOf, progressOf } from './request.js'
 
 /**
  * WebSocket hooks in the shape of crossws, for its adapters (Node, Bun, Deno, …) and for Nitro's `defineWebSocketHandler`.
@@ -68,6 +69,7 @@ export function createHooks(hub: Hub): SignalingHooks {
       const session = hub.connect(
         {
           id: query.get('id'), token: query.get('token'), key: query.get('key'),
+          progress: progressOf(query),
           address: addressOf(hub.options, peer.remoteAddress, peer.request?.headers),
         },
         linkTo(peer, socket),

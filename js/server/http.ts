@@ -1,15 +1,8 @@
 import type { Hub } from './hub.js'
+import { Mailboxes } from './mailbox.js'
 import type { CorsOptions, OriginRule, ResolvedOptions } from './options.js'
-
-/** A request, as far as the endpoint looks at it. */
-export interface SignalingRequest {
-  readonly method: string
-  /** With or without query. */
-  readonly path: string
-  readonly headers: Pick<Headers, 'get'>
-  /** Of the other end of the socket. */
-  readonly address?: string | undefined
-}
+import { addressOf } from './request.js'
+import type { SignalingRequest } from './request.js'
 
 /** What `GET {path}` answers; the members are PeerServer's. */
 export const about = {
@@ -18,18 +11,22 @@ export const about = {
   website: 'https://peerjs.com/',
 }
 
+const mailboxes = new WeakMap<Hub, Mailboxes>()
+
 /**
  * PeerServer's HTTP endpoints, relative to the path of the hub:
  * `GET /` → who is this, `GET /{key}/id` → an unused id, `GET /{key}/peers` → everybody, where discovery is allowed.
+ * And those of the transports over HTTP, GET and POST of `/{key}/sse` and `/{key}/poll`; only these answer later.
  */
-export function respond(hub: Hub, request: SignalingRequest): Response {
+export function respond(hub: Hub, request: SignalingRequest): Response | Promise<Response> {
   const cors = corsHeaders(hub.options, request.headers)
-  const answer = (status: number, body: string | object | null, headers: Record<string, string> = {}): Response => {
-    const json = typeof body === 'object' && body !== null
-    return new Response(request.method === 'HEAD' || body === null ? null : json ? JSON.stringify(body) : body, {
+  type Content = string | object | ReadableStream<Uint8Array> | null
+  const answer = (status: number, body: Content, headers: Record<string, string> = {}): Response => {
+    const raw = typeof body === 'string' || body === null || body instanceof ReadableStream
+    return new Response(request.method === 'HEAD' ? null : raw ? body : JSON.stringify(body), {
       status,
       headers: {
-        'content-type': json ? 'application/json; charset=utf-8' : 'text/plain; charset=utf-8',
+        'content-type': !raw ? 'application/json; charset=utf-8' : 'text/plain; charset=utf-8',
         // An id out of a cache would be given to two clients.
         'cache-control': 'no-store',
         'x-content-type-options': 'nosniff',
@@ -49,14 +46,20 @@ export function respond(hub: Hub, request: SignalingRequest): Response {
     const { allowedHeaders, maxAge = 86_400 } = hub.options.corsOptions
     return answer(204, null, {
       'content-length': '0',
-      'access-control-allow-methods': 'GET, HEAD, OPTIONS',
+      'access-control-allow-methods': 'GET, HEAD, POST, OPTIONS',
       'access-control-allow-headers': list(allowedHeaders) ?? request.headers.get('access-control-request-headers') ?? '*',
       'access-control-max-age': String(maxAge),
     })
   }
+  const [key, resource, ...rest] = below
+  if ((resource === 'sse' || resource === 'poll') && key !== undefined && rest.length === 0 && (request.method === 'GET' || request.method === 'POST')) {
+    if (!isAllowedOrigin(hub.options, request.headers)) return answer(403, 'Origin not allowed')
+    let boxes = mailboxes.get(hub)
+    if (!boxes) mailboxes.set(hub, boxes = new Mailboxes(hub))
+    return boxes.answer(resource, key, request).then(({ status, body, headers }) => answer(status, status === 204 ? null : body, headers))
+  }
   if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'Method not allowed', { allow: 'GET, HEAD, OPTIONS' })
 
-  const [key, resource, ...rest] = below
   if (key === undefined) return answer(200, about)
   if (rest.length > 0) return answer(404, 'Not found')
   // The WebSocket address. Somebody opened it as a page, or a proxy in between took the upgrade away.
@@ -96,18 +99,6 @@ function matches(allowed: CorsOptions['origin'], origin: string, isOwn: () => bo
   return allowed.some(rule => matches(rule, origin, isOwn))
 }
 
-/**
- * Where a client is: the other end of its socket, or what the proxies in front of the server say. Each of them adds to the
- * list the address that it sees, so what the client itself claims stands further left.
- */
-export function addressOf(options: ResolvedOptions, socket: string | undefined, headers: Pick<Headers, 'get'> | undefined): string | undefined {
-  if (options.proxied === 0) return socket
-  const forwarded = headers?.get('x-forwarded-for')?.split(',').map(address => address.trim()).filter(Boolean) ?? []
-  const address = forwarded.at(-options.proxied) ?? forwarded[0]
-  // Some proxies add the port.
-  return address?.replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1').replace(/^\[([^\]]*)\](?::\d+)?$/, '$1').slice(0, 64) ?? socket
-}
-
 function corsHeaders(options: ResolvedOptions, headers: Pick<Headers, 'get'>): Record<string, string> {
   const { origin: allowed, credentials, exposedHeaders } = options.corsOptions
   const origin = headers.get('origin')
@@ -123,16 +114,6 @@ function corsHeaders(options: ResolvedOptions, headers: Pick<Headers, 'get'>): R
 
 function list(names: string | readonly string[] | undefined): string | undefined {
   return names === undefined || typeof names === 'string' ? names : names.join(',')
-}
-
-/** The headers of a Node request, as a web request has them. */
-export function headersOf(request: { readonly headers: Record<string, string | string[] | undefined> }): Pick<Headers, 'get'> {
-  return {
-    get(name) {
-      const value = request.headers[name]
-      return (Array.isArray(value) ? value.join(', ') : value) ?? null
-    },
-  }
 }
 
 /** The segments below the mount point; null for a path that is not below it. */

@@ -4,15 +4,19 @@ import { resolveOptions } from './options.js'
 import type { ResolvedOptions, SignalingServerOptions } from './options.js'
 
 /**
- * How the hub reaches one client: a WebSocket, and later an event stream or a mailbox that is polled. None of these may
- * call back into the hub synchronously.
+ * How the hub reaches one client: a WebSocket, an event stream or a mailbox that is polled. None of these may call back into
+ * the hub synchronously.
  */
 export interface Link {
-  /** Hands over one JSON text. May throw when the client is gone. */
-  send(text: string): void
+  /** Hands over one JSON text, of a client that counts with its number. May throw when the client is gone. */
+  send(text: string, number?: number): void
   close(code?: number, reason?: string): void
   /** What carries it, for whoever watches the hub: on Node the socket of `ws`. */
   readonly socket?: unknown
+  /** The transport tells by itself what was received. */
+  readonly confirms?: boolean
+  /** Nobody takes anything at the moment: what is sent waits until the client asks. */
+  stalled?(): boolean
   /** Asks for a sign of life below the protocol; answered by `session.heard()`. */
   ping?(): void
   /** Bytes that were sent and have not left. */
@@ -26,6 +30,20 @@ export interface Registration {
   key?: string | null
   /** Where it comes from, as far as the transport knows; unlike the rest it is believed. */
   address?: string | undefined
+  /** Of a client that counts messages; without, it is one of PeerJS. */
+  progress?: Progress | null
+}
+
+/** How far a client is that counts messages, in both directions, when it connects. See docs/protocol.md. */
+export interface Progress {
+  /** The life of the client's page; another one has nothing to do with what an earlier one counted. */
+  readonly session: string
+  /** Its links, in the order in which it opened them: one that was opened earlier and arrives later is over. */
+  readonly link: number
+  /** The last message that it has. */
+  readonly got: number
+  /** The last message of its own that a server is known to have. */
+  readonly sent: number
 }
 
 /** A client, as those see it who watch the hub. */
@@ -62,6 +80,10 @@ export interface Session {
   readonly id: string
   /** A text frame arrived. Never throws, whatever the text. */
   receive(text: string): void
+  /** Of a client that counts: the last message of its own that was received. */
+  readonly received: number
+  /** The client has everything up to this number. Answers OPEN, which says how far both are, and what it has not. */
+  since(got: number): readonly string[]
   /** The client showed that it is alive, without a message (a pong, a poll). */
   heard(): void
   /**
@@ -69,6 +91,8 @@ export interface Session {
    * reserves it.
    */
   closed(code?: number): void
+  /** Nothing comes from the client any more, and nobody knows why: it may come back. */
+  silent(): void
 }
 
 /** Close codes of this server beside the standard ones; 4000 to 4999 are for applications (RFC 6455, 7.4.2). */
@@ -92,6 +116,22 @@ interface Client extends HubClient {
   contacts: Set<string> | null
   /** Belongs to the client and not to the link, so that coming back does not fill it. */
   readonly bucket: Bucket
+  numbers: Numbers | null
+}
+
+/** The state of a client that counts messages. */
+interface Numbers {
+  readonly session: string
+  link: number
+  /** The last message to it. */
+  sent: number
+  /** Those that it has not confirmed: the last is `sent`, and none is missing between. */
+  readonly kept: string[]
+  bytes: number
+  /** The last message from it. */
+  received: number
+  /** What it was last told of `received`. */
+  told: number
 }
 
 /** A token bucket. */
@@ -112,6 +152,10 @@ interface Frame {
   type?: unknown
   dst?: unknown
   payload?: unknown
+  /** False: who is not there shall not be waited for. */
+  wait?: unknown
+  /** In a HEARTBEAT of a client that counts. */
+  got?: unknown
 }
 
 /** PeerJS's rule, which PeerServer leaves to the client. */
@@ -125,6 +169,8 @@ const MAX_CONTACTS = 256
 const MAX_ADDRESSES = 65_536
 
 const OPEN = '{"type":"OPEN"}'
+/** Begins the one kind of message that is not counted. */
+const HEARTBEAT = '{"type":"HEARTBEAT"'
 
 export function isValidId(id: string): boolean {
   return id.length <= MAX_ID && ID.test(id)
@@ -149,6 +195,10 @@ export class Hub {
   readonly #clients = new Map<string, Client>()
   /** Dropped clients and when their reservation ends, the next to end first. */
   readonly #reserved = new Map<Client, number>()
+  /** Clients that count and have not come back in time for their id, but still may for what they missed. The oldest first. */
+  readonly #away = new Map<string, { readonly client: Client, readonly until: number }>()
+  /** UTF-16 units that are kept until they are confirmed. */
+  #keptBytes = 0
   readonly #addresses = new Map<string, Address>()
   readonly #encoder = new TextEncoder()
   #present = 0
@@ -183,9 +233,19 @@ export class Hub {
     return !!this.#clients.get(id)?.session
   }
 
+  get clock(): Clock {
+    return this.#clock
+  }
+
   /** The hub's time; what `heardAt` is measured in. */
   now(): number {
     return this.#clock.now()
+  }
+
+  /** One message of the server's own to a client; lost when it is not there. */
+  tell(client: HubClient, text: string): void {
+    const known = this.#clients.get(client.id)
+    if (known === client) this.#send(known, text, this.#clock.now())
   }
 
   /** Whether this address may have one more request answered. */
@@ -225,8 +285,14 @@ export class Hub {
     }
     if (token.length > MAX_TOKEN) return refuse(link, error('Invalid token provided', 'invalid-token'))
 
-    const known = this.#clients.get(id)
+    const away = this.#away.get(id)
+    const known = this.#clients.get(id) ?? (away?.client.token === token ? away.client : undefined)
     if (known && known.token !== token) return refuse(link, '{"type":"ID-TAKEN","payload":{"msg":"ID is taken"}}')
+    const { progress = null } = who
+    const before = known?.numbers
+    if (progress && before?.session === progress.session && before.link >= progress.link) {
+      return refuse(link, null, CloseCode.replaced, 'Replaced by a newer connection of the same client')
+    }
     if (!known?.session && this.#present >= options.concurrent_limit) {
       return refuse(link, error('Server has reached its concurrent user limit'))
     }
@@ -237,7 +303,13 @@ export class Hub {
 
     const client: Client = known ?? {
       id, token, session: null, heardAt: now, contacts: null, address: null, bucket: { allowance: options.rate_burst, refilledAt: now },
+      numbers: null,
     }
+    if (away) {
+      this.#away.delete(id)
+      if (away.client !== client) this.#release(away.client)
+    }
+    this.#count(client, progress)
     const old = client.session
     const session = new HubSession(this, client, link)
     client.session = session
@@ -254,7 +326,7 @@ export class Hub {
     if (this.#nextSweep === Infinity) this.#nextSweep = now + this.#sweepInterval
 
     this.#expired(this.#hold.returned(id, token, now), now)
-    this.#send(client, OPEN, now)
+    this.#resume(client, session, now)
     for (const { src, text } of this.#hold.take(id)) {
       // The link died in the middle of this: the rest waits for the next one, and its senders are told if none comes.
       if (!this.#send(client, text, now)) this.#hold.add(src, id, text, now)
@@ -273,6 +345,7 @@ export class Hub {
       this.#tell('disconnect', client)
     }
     this.#clients.clear()
+    this.#away.clear()
     this.#addresses.clear()
     this.#reserved.clear()
     this.#present = 0
@@ -289,6 +362,9 @@ export class Hub {
     if (client.session !== session) return
     const now = this.#clock.now()
     client.heardAt = now
+    const isHeartbeat = text.startsWith(HEARTBEAT)
+    // Whatever becomes of it: it arrived, and need not be sent again.
+    if (client.numbers && !isHeartbeat) client.numbers.received += 1
     if (this.#isTooBig(text)) {
       return this.#expel(client, now, CloseCode.tooBig, 'message-too-big', `Message is larger than ${this.options.max_message} bytes`)
     }
@@ -306,13 +382,14 @@ export class Hub {
       // The application may have shown it the door.
       if (client.session !== session) return
     }
+    if (isHeartbeat && client.numbers && typeof frame.got === 'number') this.#heartbeat(client, client.numbers, frame.got)
     switch (frame.type) {
       case 'OFFER':
       case 'ANSWER':
       case 'CANDIDATE':
       case 'LEAVE':
       case 'EXPIRE':
-        if (typeof frame.dst === 'string' && frame.dst) this.#relay(client, frame.type, frame.dst, frame.payload, now)
+        if (typeof frame.dst === 'string' && frame.dst) this.#relay(client, frame as Frame & { type: string, dst: string }, now)
         else if (frame.type === 'LEAVE' && !frame.dst) this.#goodbye(client, now)
     }
     // HEARTBEAT has done its work by arriving; every other type is from a future that this server does not know.
@@ -331,9 +408,101 @@ export class Hub {
     else this.#drop(client, this.#clock.now())
   }
 
+  /** @internal */
+  _silent(session: HubSession): void {
+    if (session.client.session === session && !this.#closed) this.#giveUp(session.client, this.#clock.now())
+  }
+
+  /** @internal */
+  _since({ client, numbers, number }: HubSession, got: number): readonly string[] {
+    // What another link may have meanwhile is not for this one.
+    if (!numbers || client.numbers !== numbers || numbers.link !== number) return []
+    this.#confirm(numbers, got)
+    return [this.#open(numbers), ...numbers.kept]
+  }
+
+  // ---- clients that count
+
+  /** Takes up where the client was; or, when it is a new page, a stock client, or this server is new to it, begins. */
+  #count(client: Client, progress: Progress | null): void {
+    if (progress && client.numbers?.session === progress.session) {
+      client.numbers.link = progress.link
+      this.#confirm(client.numbers, progress.got)
+      return
+    }
+    this.#release(client)
+    client.numbers = progress && {
+      session: progress.session, link: progress.link,
+      sent: progress.got, kept: [], bytes: 0, received: progress.sent, told: progress.sent,
+    }
+  }
+
+  #confirm(numbers: Numbers, got: number): void {
+    const first = numbers.sent - numbers.kept.length + 1
+    for (const text of numbers.kept.splice(0, Math.max(0, Math.min(got, numbers.sent) - first + 1))) {
+      numbers.bytes -= text.length
+      this.#keptBytes -= text.length
+    }
+  }
+
+  #isFull(numbers: Numbers): boolean {
+    const { destination_messages: messages, destination_bytes: bytes, total_bytes: total } = this.options.hold_limits
+    return numbers.kept.length >= messages || numbers.bytes >= bytes || this.#keptBytes >= total
+  }
+
+  /** What is on its way to a client that counts; the oldest gives way, and the client learns by the next OPEN that it missed it. */
+  #keep(numbers: Numbers, text: string): number {
+    const { destination_messages: messages, destination_bytes: bytes, total_bytes: total } = this.options.hold_limits
+    numbers.sent += 1
+    numbers.kept.push(text)
+    numbers.bytes += text.length
+    this.#keptBytes += text.length
+    while (numbers.kept.length > 0 && (numbers.kept.length > messages || numbers.bytes > bytes || this.#keptBytes > total)) {
+      this.#confirm(numbers, numbers.sent - numbers.kept.length + 1)
+    }
+    return numbers.sent
+  }
+
+  #release(client: Client): void {
+    if (client.numbers) this.#confirm(client.numbers, Infinity)
+    client.numbers = null
+  }
+
+  #open(numbers: Numbers): string {
+    numbers.told = numbers.received
+    return `{"type":"OPEN","got":${numbers.received},"n":${numbers.sent - numbers.kept.length}}`
+  }
+
+  #heartbeat(client: Client, numbers: Numbers, got: number): void {
+    this.#confirm(numbers, got)
+    const link = client.session?.link
+    if (!link || link.confirms || numbers.told === numbers.received) return
+    numbers.told = numbers.received
+    try {
+      link.send(`{"type":"OPEN","got":${numbers.received},"n":${numbers.sent}}`)
+    }
+    catch {
+      // The next message finds out.
+    }
+  }
+
+  /** OPEN, and what is kept. */
+  #resume(client: Client, session: HubSession, now: number): void {
+    const { numbers } = client
+    if (!numbers) return void this.#send(client, OPEN, now)
+    let number = numbers.sent - numbers.kept.length
+    try {
+      session.link.send(this.#open(numbers))
+      for (const text of numbers.kept) session.link.send(text, ++number)
+    }
+    catch {
+      this.#drop(client, now)
+    }
+  }
+
   // ---- relay
 
-  #relay(from: Client, type: string, dst: string, payload: unknown, now: number): void {
+  #relay(from: Client, { type, dst, payload, wait }: Frame & { type: string, dst: string }, now: number): void {
     // Nobody can ever have this id, so nobody has to wait in order to learn it. Echoed only where it is harmless.
     if (!isValidId(dst)) {
       if (dst.length <= MAX_ID) this.#send(from, expire(dst, from.id), now)
@@ -352,7 +521,7 @@ export class Hub {
     }
     if (to?.session && this.#send(to, text, now)) return
     if (type === 'LEAVE' || type === 'EXPIRE') return
-    if (this.#hold.add(from.id, dst, text, now) === 'full') this.#send(from, expire(dst, from.id), now)
+    if (wait === false || this.#hold.add(from.id, dst, text, now) === 'full') this.#send(from, expire(dst, from.id), now)
     this.#arm()
   }
 
@@ -360,12 +529,21 @@ export class Hub {
   #send(client: Client, text: string, now: number): boolean {
     const link = client.session?.link
     if (!link) return false
+    const { numbers } = client
+    if (numbers && link.stalled?.() && this.#isFull(numbers)) {
+      // Nothing may fall out here that nobody has seen. What is held instead has its own bounds, and its senders are told.
+      this.#giveUp(client, now)
+      link.close(CloseCode.tooSlow, 'Reading too slowly')
+      return false
+    }
     try {
-      link.send(text)
+      if (numbers) link.send(text, this.#keep(numbers, text))
+      else link.send(text)
     }
     catch {
       this.#drop(client, now)
-      return false
+      // What is kept is delivered when the client is back.
+      return numbers !== null
     }
     if (link.buffered && link.buffered() > this.options.max_buffered) {
       // This message is in the socket's hands; the ones behind it will be held for when the client is back.
@@ -449,7 +627,7 @@ export class Hub {
   #drop(client: Client, now: number): void {
     if (!client.session) return
     const { reserve_timeout: reserve, concurrent_limit: limit } = this.options
-    if (reserve === 0) return this.#leave(client)
+    if (reserve === 0) return this.#leave(client, now)
     client.session = null
     this.#present -= 1
     this.#moved(client, null)
@@ -465,14 +643,14 @@ export class Hub {
     this.#tell('disconnect', client)
   }
 
-  /** The client is gone for good. */
-  #leave(client: Client): void {
+  /** The client is gone; for good, unless `now` says that it may come back for what it missed. */
+  #leave(client: Client, now?: number): void {
     const here = client.session !== null
-    this.#forget(client)
+    this.#forget(client, now)
     if (here) this.#tell('disconnect', client)
   }
 
-  #forget(client: Client): void {
+  #forget(client: Client, now?: number): void {
     if (client.session) {
       this.#present -= 1
       client.session = null
@@ -480,6 +658,14 @@ export class Hub {
     }
     this.#reserved.delete(client)
     if (this.#clients.get(client.id) === client) this.#clients.delete(client.id)
+    if (now === undefined || !client.numbers?.kept.length) return this.#release(client)
+    this.#away.set(client.id, { client, until: now + this.options.outage_timeout })
+    if (this.#away.size <= this.options.concurrent_limit) return
+    for (const { client: oldest } of this.#away.values()) {
+      this.#away.delete(oldest.id)
+      this.#release(oldest)
+      break
+    }
   }
 
   // ---- time
@@ -493,7 +679,12 @@ export class Hub {
     this.#expired(this.#hold.expire(now), now)
     for (const [client, until] of this.#reserved) {
       if (until > now) break
-      this.#forget(client)
+      this.#forget(client, now)
+    }
+    for (const { client, until } of this.#away.values()) {
+      if (until > now) break
+      this.#away.delete(client.id)
+      this.#release(client)
     }
     if (now >= this.#nextSweep) this.#sweep(now)
   }
@@ -542,6 +733,10 @@ export class Hub {
       at = Math.min(at, until)
       break
     }
+    for (const { until } of this.#away.values()) {
+      at = Math.min(at, until)
+      break
+    }
     // A timer that is early is harmless and cheaper than moving it with every message.
     if (at === Infinity || (this.#timer && this.#timer.at <= at)) return
     this.#timer?.cancel()
@@ -559,19 +754,36 @@ class HubSession implements Session {
   readonly #hub: Hub
   readonly client: Client
   readonly link: Link
+  readonly numbers: Numbers | null
+  /** Which of the client's links it is. */
+  readonly number: number
 
   constructor(hub: Hub, client: Client, link: Link) {
     this.#hub = hub
     this.client = client
     this.link = link
+    this.numbers = client.numbers
+    this.number = client.numbers?.link ?? 0
   }
 
   get id(): string {
     return this.client.id
   }
 
+  get received(): number {
+    return this.client.numbers?.received ?? 0
+  }
+
   receive(text: string): void {
     this.#hub._receive(this, text)
+  }
+
+  since(got: number): readonly string[] {
+    return this.#hub._since(this, got)
+  }
+
+  silent(): void {
+    this.#hub._silent(this)
   }
 
   heard(): void {
@@ -583,7 +795,7 @@ class HubSession implements Session {
   }
 }
 
-const systemClock: Clock = {
+export const systemClock: Clock = {
   now: () => performance.now(),
   schedule(fn, delay) {
     const timer: unknown = setTimeout(fn, delay)

@@ -4,6 +4,8 @@ import { respond } from './http.js'
 import { Hub } from './hub.js'
 import type { ListenOptions, SignalingListener } from './node.js'
 import type { SignalingServerOptions } from './options.js'
+import { fromNode, toNode } from './write.js'
+import type { NodeRequest, NodeResponse } from './write.js'
 
 export { CloseCode, Hub } from './hub.js'
 export type { Clock, HubClient, HubObserver, Link, Registration, Session } from './hub.js'
@@ -20,11 +22,13 @@ export interface HandlerEvent {
   readonly method: string
   readonly path: string
   readonly headers: Pick<Headers, 'get'>
+  /** On Node, where an event stream is written without h3: it would not notice that its reader is gone. */
+  readonly node?: { readonly req: NodeRequest, readonly res: NodeResponse }
 }
 
 /** An h3 handler for HTTP and WebSocket; marked as h3 marks its own, so that it needs no h3 to make one. */
 export interface SignalingHandler {
-  (event: HandlerEvent): Response
+  (event: HandlerEvent): Response | Promise<Response | undefined>
   readonly __is_handler__: true
   readonly __websocket__: SignalingHooks
 }
@@ -40,7 +44,7 @@ export interface SignalingServer {
    * For servers that speak Request and Response (srvx, Bun, Deno, h3 2). The answer to an upgrade request carries the
    * WebSocket hooks as `crossws`, which is where crossws looks for them.
    */
-  fetch(request: Request): Response
+  fetch(request: Request): Response | Promise<Response>
   /** A Node server of its own. */
   listen(options?: ListenOptions): Promise<SignalingListener>
   /** Says goodbye to every client and ends every listener. */
@@ -64,7 +68,7 @@ export function createSignalingServer(options: SignalingServerOptions = {}): Sig
   const listeners = new Set<SignalingListener>()
 
   const handler = Object.assign(
-    (event: HandlerEvent) => respond(hub, event),
+    (event: HandlerEvent) => handle(hub, event),
     { __is_handler__: true, __websocket__: hooks } as const,
   )
 
@@ -73,8 +77,10 @@ export function createSignalingServer(options: SignalingServerOptions = {}): Sig
     hooks,
     handler,
     fetch(request) {
-      const response = respond(hub, { method: request.method, path: new URL(request.url).pathname, headers: request.headers })
-      return response.status === 426 ? Object.assign(response, { crossws: hooks }) : response
+      const { method, headers, body, signal, url } = request
+      const { pathname, search } = new URL(url)
+      const response = respond(hub, { method, path: pathname + search, headers, body, signal })
+      return 'status' in response && response.status === 426 ? Object.assign(response, { crossws: hooks }) : response
     },
     async listen(listenOptions) {
       // Imported here: whoever brings a server of their own (Nitro, Bun) needs neither node:http nor a second crossws.
@@ -89,4 +95,16 @@ export function createSignalingServer(options: SignalingServerOptions = {}): Sig
       listeners.clear()
     },
   }
+}
+
+function handle(hub: Hub, event: HandlerEvent): Response | Promise<Response | undefined> {
+  const { method, path, headers, node } = event
+  if (!node) return respond(hub, { method, path, headers })
+  const response = respond(hub, { ...fromNode(node.req, node.res, path), method })
+  if ('status' in response) return response
+  return response.then(async (answer) => {
+    if (!answer.headers.get('content-type')?.startsWith('text/event-stream')) return answer
+    await toNode(answer, node.res)
+    return undefined
+  })
 }

@@ -8,8 +8,9 @@ import nodeAdapter from 'crossws/adapters/node'
 import type { NodeAdapter } from 'crossws/adapters/node'
 import { maxPayload } from './crossws.js'
 import type { SignalingHooks } from './crossws.js'
-import { headersOf, respond } from './http.js'
+import { respond } from './http.js'
 import type { Hub } from './hub.js'
+import { fromNode, toNode } from './write.js'
 
 export interface ListenOptions {
   /**
@@ -104,13 +105,12 @@ export function createAdapter(hub: Hub, hooks: SignalingHooks): NodeAdapter {
 
 /** @param path where the request is for, when a framework has cut it */
 export function answer(hub: Hub, request: IncomingMessage, response: ServerResponse, path = request.url ?? '/'): void {
-  const result = respond(hub, {
-    method: request.method ?? 'GET', path, headers: headersOf(request), address: request.socket.remoteAddress,
-  })
-  // No request has a body that matters. What a client sends nevertheless is not read, so the connection ends with it.
-  if (request.method === 'POST' || request.method === 'PUT') response.setHeader('connection', 'close')
-  response.writeHead(result.status, Object.fromEntries(result.headers))
-  void result.text().then(body => response.end(body))
+  const asked = fromNode(request, response, path)
+  Promise.resolve(respond(hub, asked)).then((result) => {
+    // A body that nobody reads ends the connection, instead of being in the way of the next request.
+    if (!request.complete && request.method !== 'GET' && request.method !== 'HEAD') response.setHeader('connection', 'close')
+    return toNode(result, response)
+  }).catch(() => response.destroy())
 }
 
 /** False when the address is somebody else's; then nothing happened. */

@@ -50,6 +50,22 @@ export interface SignalingServerOptions {
   alive_timeout?: number
 
   /**
+   * How long a poll waits for messages, in milliseconds: shorter than any proxy in between does. 0 answers at once, for hosts
+   * where a request that waits costs as much as one that works; clients then ask once a second.
+   *
+   * @default 25000
+   */
+  poll_timeout?: number
+
+  /**
+   * A client of the transports over HTTP that has neither an event stream nor a poll for this long fell silent, in
+   * milliseconds.
+   *
+   * @default 15000
+   */
+  absence_timeout?: number
+
+  /**
    * Clients connected at the same time; one more gets an ERROR. PeerServer's default: some 50 MB of sockets.
    *
    * @default 5000
@@ -288,6 +304,8 @@ export function resolveOptions(options: SignalingServerOptions = {}): ResolvedOp
     outage_timeout: number('outage_timeout', options.outage_timeout, 60_000, 0),
     alive_timeout: number('alive_timeout', options.alive_timeout, 60_000, 1),
     concurrent_limit: concurrent,
+    poll_timeout: number('poll_timeout', options.poll_timeout, 25_000, 0),
+    absence_timeout: number('absence_timeout', options.absence_timeout, 15_000, 1),
     allow_discovery: options.allow_discovery ?? false,
     proxied: typeof proxied === 'number' ? number('proxied', proxied, 0, 0) : Number(proxied === true || proxied === 'true'),
     cleanup_out_msgs: number('cleanup_out_msgs', options.cleanup_out_msgs, 1000, 0),

@@ -5,12 +5,12 @@ import type { Server as HttpsServer } from 'node:https'
 import type { Duplex } from 'node:stream'
 import { createHooks } from './crossws.js'
 import type { SignalingHooks, SocketPeer } from './crossws.js'
-import { headersOf } from './http.js'
 import { Hub } from './hub.js'
 import type { HubClient } from './hub.js'
 import type { answer, createAdapter, upgrade } from './node.js'
 import { normalizePath } from './options.js'
 import type { SignalingServerOptions } from './options.js'
+import { headersOf } from './request.js'
 
 /** Options of PeerServer, its own defaults among them, and those of `createSignalingServer`. */
 export interface PeerServerOptions extends SignalingServerOptions {
@@ -223,13 +223,6 @@ function peerServerClient(hub: Hub, client: HubClient): PeerServerClient {
     getToken: () => client.token,
     getSocket: () => client.session?.link.socket ?? null,
     getLastPing: () => Date.now() - (hub.now() - client.heardAt),
-    send(data) {
-      try {
-        client.session?.link.send(JSON.stringify(data))
-      }
-      catch {
-        // It is gone, which 'disconnect' will tell.
-      }
-    },
+    send: data => hub.tell(client, JSON.stringify(data)),
   }
 }

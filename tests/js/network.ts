@@ -31,6 +31,9 @@ export class StockServer implements Server {
     if (!known) link.send('{"type":"OPEN"}')
     return {
       id: id!,
+      received: 0,
+      since: () => [],
+      silent: () => {},
       heard: () => {},
       receive: (text) => {
         const message = JSON.parse(text) as { type: string, dst?: string }

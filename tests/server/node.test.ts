@@ -294,9 +294,77 @@ describe('the server', () => {
   })
 
   it('tells servers of Request and Response where the WebSocket hooks are', async () => {
-    const id = server.fetch(new Request('http://x/myapp/peerjs/id'))
+    const id = await server.fetch(new Request('http://x/myapp/peerjs/id'))
     expect(await id.text()).toMatch(/^[0-9a-f-]{36}$/)
-    const upgrade = server.fetch(new Request('http://x/myapp/peerjs?id=a')) as Response & { crossws?: unknown }
+    const upgrade = await server.fetch(new Request('http://x/myapp/peerjs?id=a')) as Response & { crossws?: unknown }
     expect(upgrade.crossws).toBe(server.hooks)
+  })
+})
+
+describe('a client over HTTP', () => {
+  const lines = async (response: Response) => (await response.text()).split('\n').filter(Boolean).map(line => JSON.parse(line) as { type: string, payload?: unknown })
+  const url = (kind: 'sse' | 'poll', id: string, query = '') => `${http}peerjs/${kind}?id=${id}&token=t&link=page.1&${query}`
+
+  it('talks with one over WebSocket: polls', async () => {
+    const bob = await connect(ws, 'bob')
+    expect(await lines(await fetch(url('poll', 'alice')))).toEqual([{ type: 'OPEN', got: 0, n: 0 }])
+    const waiting = fetch(url('poll', 'alice'))
+    bob.offer('alice', 'hello')
+    expect(await lines(await waiting)).toMatchObject([{ type: 'OPEN' }, { payload: 'hello', src: 'bob' }])
+    const answer = await fetch(url('poll', 'alice', 'got=1&from=1'), { method: 'POST', body: '{"type":"ANSWER","dst":"bob","payload":"hi"}' })
+    expect(await lines(answer)).toEqual([{ type: 'OPEN', got: 1, n: 1 }])
+    expect(await bob.next()).toMatchObject({ type: 'ANSWER', src: 'alice', payload: 'hi' })
+  })
+
+  it('talks with one over WebSocket: an event stream, and the server notices when it is gone', async () => {
+    await start({ path: '/myapp', absence_timeout: 20 })
+    const bob = await connect(ws, 'bob')
+    const cut = new AbortController()
+    const response = await fetch(url('sse', 'alice'), { signal: cut.signal })
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+    let text = ''
+    const until = async (what: string) => {
+      while (!text.includes(what)) text += (await reader.read()).value
+    }
+    await until('OPEN')
+    bob.offer('alice', 'hello')
+    await until('hello')
+    expect(server.hub.has('alice')).toBe(true)
+    cut.abort()
+    await vi.waitUntil(() => !server.hub.has('alice'), { interval: 1 })
+  })
+
+  it('is answered when the server closes', async () => {
+    await fetch(url('poll', 'alice'))
+    const waiting = fetch(url('poll', 'alice'))
+    await vi.waitUntil(() => !!server.hub.has('alice'), { interval: 1 })
+    const stream = await fetch(url('sse', 'bob'))
+    await server.close()
+    expect(await stream.text()).toContain('event: end\ndata: Server is going away')
+    // Before or after it began to wait.
+    await waiting.then(response => expect(response.status).toBe(410), (error: unknown) => expect(error).toBeInstanceOf(TypeError))
+  })
+
+  it('whose body is huge, slow or broken off hurts nobody', async () => {
+    await fetch(url('poll', 'alice'))
+    const post = new URL(url('poll', 'alice', 'from=1'))
+    const head = `POST ${post.pathname}${post.search} HTTP/1.1\r\nHost: x\r\n`
+    const huge = connectTcp(listener.port, '127.0.0.1')
+    huge.on('error', () => {})
+    huge.write(`${head}Content-Length: 1000000000\r\n\r\n`)
+    const flood = setInterval(() => huge.write('x'.repeat(100_000)), 1)
+    const [answer] = await once(huge, 'data') as [Buffer]
+    clearInterval(flood)
+    expect(String(answer)).toMatch(/^HTTP\/1.1 413 /)
+    huge.destroy()
+
+    const broken = connectTcp(listener.port, '127.0.0.1')
+    broken.write(`${head}Content-Length: 1000\r\n\r\n{"type"`, () => broken.destroy())
+    const slow = connectTcp(listener.port, '127.0.0.1')
+    slow.on('error', () => {})
+    slow.write(`${head}Content-Length: 1000\r\n\r\n{`)
+    expect((await fetch(url('poll', 'alice', 'from=1'), { method: 'POST', body: 'not JSON at all\n' })).status).toBe(200)
+    await connect(ws, 'bob')
+    slow.destroy()
   })
 })

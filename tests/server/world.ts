@@ -1,5 +1,5 @@
 import { Hub } from '../../js/server/hub.js'
-import type { Clock, Link, Session } from '../../js/server/hub.js'
+import type { Clock, Link, Progress, Session } from '../../js/server/hub.js'
 import type { SignalingServerOptions } from '../../js/server/options.js'
 
 /** A hub in virtual time. */
@@ -54,8 +54,8 @@ export class Client implements Link {
   broken = false
   readonly session: Session | null
 
-  constructor(hub: Hub, id: string | null, token: string | null, key: string | null, address?: string) {
-    this.session = hub.connect({ id, token, key, address }, this)
+  constructor(hub: Hub, id: string | null, token: string | null, key: string | null, address?: string, progress?: Progress) {
+    this.session = hub.connect({ id, token, key, address, ...(progress ? { progress } : {}) }, this)
   }
 
   // ---- Link
