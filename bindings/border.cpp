@@ -34,6 +34,7 @@ using peerbridge::InputType;
 using peerbridge::Lane;
 using peerbridge::Millis;
 using peerbridge::Output;
+using peerbridge::Wire;
 using peerbridge::bindings::Record;
 
 // Handles, not pointers, cross the border: a stale one is a no-op and not a crash. 0 is none.
@@ -44,9 +45,9 @@ std::vector<std::unique_ptr<Endpoint>>& endpoints() {
 
 Endpoint* find(std::uint32_t handle) { return handle < endpoints().size() ? endpoints()[handle].get() : nullptr; }
 
-Framing* framing(std::uint32_t handle, std::uint32_t connection) {
+Wire* wire(std::uint32_t handle, std::uint32_t connection) {
   Endpoint* endpoint = find(handle);
-  return endpoint == nullptr ? nullptr : endpoint->framing(connection);
+  return endpoint == nullptr ? nullptr : endpoint->wire(connection);
 }
 
 Millis millis(double now) { return static_cast<Millis>(now); }
@@ -137,7 +138,7 @@ void dispose(std::uint32_t handle) {
 /// Fills the first places of the record, in the order of `counters` in js/core/record.ts; false: there is nothing to
 /// count.
 bool stats(std::uint32_t handle, std::uint32_t connection) {
-  const Framing* frames = framing(handle, connection);
+  const Wire* frames = wire(handle, connection);
   if (frames == nullptr) return false;
   const peerbridge::FramingStats s = frames->stats();
   double* place = record.data();
@@ -160,6 +161,7 @@ struct Slots {
   double offset = 0;
   double frame = 0;
   double frameLength = 0;
+  double text = 0;
 };
 Slots slots;
 
@@ -171,6 +173,8 @@ struct DeliverySlots {
   double pointer = 0;  ///< not 0: where it stands instead
   double length = 0;
   double transfer = 0;
+  double message = 0;
+  double piece = 0;
 };
 /// So many pieces come with one call: most frames hold fewer.
 constexpr std::size_t kDeliveries = 64;
@@ -196,6 +200,8 @@ std::uint32_t deliveries(Endpoint& endpoint) {
     to.pointer = address(piece.data);
     to.length = static_cast<double>(piece.length);
     to.transfer = piece.transfer;
+    to.message = piece.message;
+    to.piece = piece.piece;
     // Such a piece is gone with the next call for one.
     kept = piece.data != nullptr;
   }
@@ -226,7 +232,7 @@ EMSCRIPTEN_KEEPALIVE std::uint32_t pb_inline_limit() { return static_cast<std::u
 /// Where to write `length` bytes at once. 0: refused. 1: accepted, nothing to write.
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_put(std::uint32_t endpoint, std::uint32_t connection, std::uint32_t lane,
                                           std::uint32_t format, std::uint32_t length) {
-  Framing* frames = framing(endpoint, connection);
+  Wire* frames = wire(endpoint, connection);
   if (frames == nullptr || !isLane(lane) || format > 15) return 0;
   bool accepted = false;
   const std::span<std::byte> target =
@@ -236,9 +242,10 @@ EMSCRIPTEN_KEEPALIVE std::uint32_t pb_put(std::uint32_t endpoint, std::uint32_t 
   return target.empty() ? 1 : static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(target.data()));
 }
 
+/// A ticket; 0: refused; the largest number: too long for this connection.
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_queue(std::uint32_t endpoint, std::uint32_t connection, std::uint32_t lane,
                                             std::uint32_t format, double length) {
-  Framing* frames = framing(endpoint, connection);
+  Wire* frames = wire(endpoint, connection);
   if (frames == nullptr || !isLane(lane) || format > 15 || !(length >= 0)) return 0;
   const peerbridge::Ticket ticket = frames->queue(static_cast<Lane>(lane), static_cast<peerbridge::Format>(format),
                                                   static_cast<std::uint64_t>(length));
@@ -247,22 +254,23 @@ EMSCRIPTEN_KEEPALIVE std::uint32_t pb_queue(std::uint32_t endpoint, std::uint32_
 }
 
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_withdraw(std::uint32_t endpoint, std::uint32_t connection, std::uint32_t ticket) {
-  Framing* frames = framing(endpoint, connection);
+  Wire* frames = wire(endpoint, connection);
   return frames != nullptr && frames->withdraw(ticket) ? 1 : 0;
 }
 
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_mark(std::uint32_t endpoint, std::uint32_t connection) {
-  Framing* frames = framing(endpoint, connection);
+  Wire* frames = wire(endpoint, connection);
   return frames == nullptr ? 0 : frames->mark();
 }
 
 EMSCRIPTEN_KEEPALIVE void pb_hold(std::uint32_t endpoint, std::uint32_t connection, std::uint32_t held, double now) {
-  if (Framing* frames = framing(endpoint, connection)) frames->hold(held != 0, millis(now));
+  if (Wire* frames = wire(endpoint, connection)) frames->hold(held != 0, millis(now));
 }
 
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_transfer_put(std::uint32_t endpoint, std::uint32_t connection,
                                                    std::uint32_t transfer, double length) {
-  Framing* frames = framing(endpoint, connection);
+  Endpoint* found = find(endpoint);
+  Framing* frames = found == nullptr ? nullptr : found->framing(connection);
   return frames == nullptr || !(length >= 0) ? 0 : frames->transferPut(transfer, static_cast<std::uint64_t>(length));
 }
 
@@ -272,7 +280,7 @@ EMSCRIPTEN_KEEPALIVE std::uint32_t pb_pump(std::uint32_t endpoint, std::uint32_t
   Endpoint* found = find(endpoint);
   if (found == nullptr) return 0;
   const Action action = found->pump(connection, channel, static_cast<std::uint64_t>(bufferedAmount), millis(now));
-  slots.length = static_cast<double>(action.low);
+  slots.length = action.low == peerbridge::kLowAsItIs ? -1 : static_cast<double>(action.low);
   if (action.kind == ActionKind::Wait) {
     stand(found);
     return 0;
@@ -283,19 +291,22 @@ EMSCRIPTEN_KEEPALIVE std::uint32_t pb_pump(std::uint32_t endpoint, std::uint32_t
   slots.offset = static_cast<double>(action.offset);
   slots.frame = address(action.frame);
   slots.frameLength = static_cast<double>(action.frameLength);
+  slots.text = action.text ? 1 : 0;
   return static_cast<std::uint32_t>(action.kind);
 }
 
 EMSCRIPTEN_KEEPALIVE void pb_unsend(std::uint32_t endpoint, std::uint32_t connection) {
-  if (Framing* frames = framing(endpoint, connection)) frames->unsend();
+  if (Wire* frames = wire(endpoint, connection)) frames->unsend();
 }
 
-/// The frame stands in the arena. The first pieces of messages in it are in the delivery slots: see deliveries().
+/// The frame stands in the arena, of a longer one what fits. The first pieces of messages in it are in the delivery
+/// slots: see deliveries().
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_receive(std::uint32_t endpoint, std::uint32_t channel, std::uint32_t length,
-                                              double now) {
+                                              std::uint32_t text, double now) {
   Endpoint* found = find(endpoint);
-  if (found == nullptr || length > arena().size()) return 0;
-  found->receive(channel, std::span<const std::byte>(arena().data(), length), millis(now));
+  if (found == nullptr) return 0;
+  const std::span<const std::byte> seen(arena().data(), std::min<std::size_t>(length, arena().size()));
+  found->receive(channel, seen, length, text != 0, millis(now));
   return deliveries(*found);
 }
 

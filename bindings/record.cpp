@@ -123,6 +123,9 @@ void toConfig(const double* given, Config& config, FramingConfig& framing) {
   take(framing.windowBytes);
   take(framing.grantBytes);
   take(framing.queueBytes);
+  take(framing.maxUnfinishedMessages);
+  if (const double number = next(); number > 0) framing.maxUnfinishedBytes = count<std::uint64_t>(number);
+  if (const double ms = next(); ms > 0 && ms < 1e12) framing.unfinishedTimeout = static_cast<Millis>(ms);
   constexpr Millis Config::*kTimers[] = {
       &Config::reconnectDelay,
       &Config::reconnectMaxDelay,

@@ -136,6 +136,11 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
     this.feed({ type: 'close', connection: this.handle })
   }
 
+  /** False when it cannot be used after all, and why was told. */
+  protected prepared(): boolean {
+    return true
+  }
+
   /** Was close() called, or is it over? */
   protected get ended(): boolean {
     return this.#ended
@@ -165,7 +170,7 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
         return this.say('state', event.state, event.reason)
       case 'connection-opened':
         this.#protocol = event.protocol
-        if (this.#ended) return
+        if (this.#ended || !this.prepared()) return
         this.#open = true
         this.say('open')
         if (this.#watched) this.#lookAtPath()

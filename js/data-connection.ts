@@ -6,6 +6,7 @@ import type { Messages, MessagesOwner } from './driver/messages.js'
 import type { PeerError } from './errors.js'
 import { rejected } from './events.js'
 import type { Peer } from './peer.js'
+import type { Serializers } from './peerjs/serializations.js'
 import { type Files, Transfer, type SendFileOptions, type TransferPort, type TransferSource } from './transfer.js'
 
 export interface DataConnectionEvents extends ConnectionEvents {
@@ -52,7 +53,16 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
   readonly type = 'data'
   /** As given to `connect()`; kept for PeerJS: every connection is reliable and in order. */
   readonly reliable: boolean
+  /**
+   * What values are made of. Where `connect()` was given no name, this says 'binary', which is what PeerJS gets; between two
+   * peerbridge peers values then arrive as they were sent.
+   */
   readonly serialization: string
+  /** Of the serialization 'json'; as in PeerJS, others can be put in their place. */
+  stringify: (value: unknown) => string = JSON.stringify
+  parse: (text: string) => unknown = JSON.parse
+  /** @internal */
+  readonly named: boolean
 
   /** @internal */
   handler: RequestHandler | null = null
@@ -68,7 +78,14 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
   constructor(provider: Peer, driver: Driver, init: ConnectionInit) {
     super(provider, driver, init)
     this.reliable = init.reliable
-    this.serialization = init.serialization
+    this.named = !!init.serialization
+    this.serialization = wireName(init.serialization) || 'binary'
+    if (this.named) driver.need(this.serialization)
+  }
+
+  /** @internal */
+  get serializers(): Serializers | undefined {
+    return this.provider.options.serializers
   }
 
   /** The channel that carries it; null before there is one. */
@@ -273,6 +290,14 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
     return refused ? rejected(refused) : what(this.#messages!)
   }
 
+  protected override prepared(): boolean {
+    const { broken } = this.#made()
+    if (!broken) return true
+    this.say('error', broken)
+    this.close()
+    return false
+  }
+
   #made(): Messages {
     return this.#messages ??= this.driver.messages(this)
   }
@@ -296,7 +321,7 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
         return transfer?._event(event)
       }
       default:
-        if (event.type === 'connection-opened') this.#made()
+        if (event.type === 'connection-foreign') return this.driver.need(this.serialization)
         super._event(event)
         this.#messages?.event(event)
     }
@@ -342,5 +367,8 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
     this.emit('willCloseOnRemote')
   }
 }
+
+/** PeerJS's other names for 'binary' never travel. */
+export const wireName = (serialization: string): string => /^(default|binary-utf8)$/.test(serialization) ? 'binary' : serialization
 
 const isFinal = new Set(['done', 'rejected', 'cancelled', 'failed'])

@@ -1,11 +1,12 @@
 import type { ConnectionInit } from './connection.js'
 import type { CoreConfig, CoreErrorCode, CoreEvent, CoreLimits, CoreTimers, PeerState } from './core/types.js'
-import { DataConnection } from './data-connection.js'
+import { DataConnection, wireName } from './data-connection.js'
 import { Driver } from './driver/driver.js'
 import { type CoreSource, loadRuntime } from './driver/runtime.js'
 import { messageOf, PeerError, type PeerErrorCode } from './errors.js'
 import { deferred, Emitter } from './events.js'
 import { MediaConnection } from './media-connection.js'
+import type { Serializers } from './peerjs/serializations.js'
 import { peerServer } from './signaling/peer-server.js'
 import type { SignalingTransport } from './signaling/transport.js'
 import { cloudHost, cloudPort, defaultConfig, isSecure, randomToken } from './util.js'
@@ -48,6 +49,8 @@ export interface PeerOptions {
   signaling?: 'peerserver' | SignalingTransport
   /** Comes back by itself when the server is lost. @default true */
   autoReconnect?: boolean | ReconnectOptions
+  /** Serializations of your own, by the name that `connect()` is given; both sides need them. @default {} */
+  serializers?: Serializers
   /** What is spoken to the other peer; 'auto' is native where both can. @default 'auto' */
   protocol?: 'auto' | 'native' | 'peerjs'
   /**
@@ -82,7 +85,11 @@ export interface ConnectOptions {
   label?: string
   /** For the other side; what JSON carries. */
   metadata?: unknown
-  /** Kept for PeerJS peers. @default 'binary' */
+  /**
+   * What values are made of: PeerJS's 'binary', 'json', 'raw', 'MsgPack', or one of the option `serializers`. The rules of
+   * that name hold, whatever the other peer is. Left out: values arrive as they were sent, and toward a PeerJS peer it is
+   * 'binary'.
+   */
   serialization?: string
   /** Kept for PeerJS peers: every connection is reliable and in order. @default false */
   reliable?: boolean
@@ -299,7 +306,7 @@ export class Peer extends Emitter<PeerEvents> {
     const init: ConnectionInit = {
       handle: driver.handle(), peer: String(peer), connectionId, metadata,
       label: options.label ?? connectionId,
-      serialization: options.serialization ?? 'binary',
+      serialization: this.#named(options.serialization),
       reliable: options.reliable ?? false,
       options: { ...options },
     }
@@ -310,6 +317,13 @@ export class Peer extends Emitter<PeerEvents> {
       ...(metadata !== undefined && { metadata }), serialization: init.serialization, reliable: init.reliable,
     })
     return connection
+  }
+
+  /** What is announced; '' when nothing was named. */
+  #named(serialization = ''): string {
+    const name = wireName(serialization)
+    if (!name || known.has(name) || Object.hasOwn(this.options.serializers ?? {}, name)) return name
+    throw new PeerError('invalid-argument', `The serialization ${JSON.stringify(name)} is not known. Use binary, json, raw or MsgPack, or add it to the option serializers.`)
   }
 
   #add(kind: 'data' | 'media', driver: Driver, init: ConnectionInit): AnyConnection {
@@ -404,19 +418,22 @@ export class Peer extends Emitter<PeerEvents> {
   }
 }
 
+/** Serializations that are built in. */
+const known = new Set(['binary', 'json', 'raw', 'MsgPack'])
+
 /** Without what is undefined, so that defaults hold. */
-const known = <T extends object>(given: T): T => Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as T
+const defined = <T extends object>(given: T): T => Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as T
 
 /** Fills in PeerJS's defaults. On a server nothing is looked up: there is no page, and nothing will be used. */
 function resolve(given: PeerOptions, live: boolean): ResolvedPeerOptions {
-  const { trickle = 'full', timers = {}, limits = {}, ...rest } = known(given)
+  const { trickle = 'full', timers = {}, limits = {}, ...rest } = defined(given)
   const options = {
     debug: 0, host: cloudHost, port: cloudPort, path: '/', key: 'peerjs', config: defaultConfig, pingInterval: 5000,
     referrerPolicy: 'strict-origin-when-cross-origin' as const, signaling: 'peerserver' as const, autoReconnect: true, protocol: 'auto' as const,
     warm: false, token: '', secure: false, ...rest,
     trickle: trickle === true ? 'full' as const : trickle === false ? 'none' as const : trickle,
-    timers: known(timers),
-    limits: known(limits),
+    timers: defined(timers),
+    limits: defined(limits),
   }
   if (!['full', 'half', 'none'].includes(options.trickle)) {
     throw new PeerError('invalid-argument', `The option trickle has to be 'full', 'half', 'none' or a boolean, got ${String(trickle)}. Leave it out for 'full'.`)
@@ -439,7 +456,7 @@ function resolve(given: PeerOptions, live: boolean): ResolvedPeerOptions {
 
 function coreConfig({ autoReconnect, limits, pingInterval, protocol, timers, trickle }: ResolvedPeerOptions): CoreConfig {
   const { retries, delay } = typeof autoReconnect === 'object' ? autoReconnect : {}
-  return known({
+  return defined({
     seed: crypto.getRandomValues(new Uint32Array(1))[0]!,
     protocol,
     trickle,

@@ -387,9 +387,9 @@ struct Endpoint::State final : Connection::Host {
     identity.outgoing = false;
     identity.label = offer.label.value_or(offer.connectionId);
     identity.metadata = offer.metadata;
-    identity.serialization = offer.serialization.value_or("binary");
-    identity.reliable = offer.reliable.value_or(false);
     const bool native = offer.native.has_value() && config.protocol != ProtocolChoice::PeerJs;
+    if (!native || offer.native->named != 0) identity.serialization = offer.serialization.value_or("binary");
+    identity.reliable = offer.reliable.value_or(false);
     Output& out = outbox.add(OutputType::ConnectionIncoming, identity.handle);
     out.text = identity.peer;
     out.connectionId = identity.id;
@@ -599,12 +599,13 @@ struct Endpoint::State final : Connection::Host {
       case InputType::SideClose:
         return connection->closeSide(in.transfer);
       default:
-        return transfer(in, connection->framing());
+        return transfer(in, *connection);
     }
   }
 
-  /// What the application wishes for a transfer. `framing` is null while the connection has none.
-  void transfer(Input& in, Framing* framing) {
+  /// What the application wishes for a transfer.
+  void transfer(Input& in, Connection& connection) {
+    Framing* framing = connection.framing();
     if (in.type == InputType::TransferOffer) {
       const std::optional<std::uint64_t> size = in.hasLength ? std::optional(in.length) : std::nullopt;
       if (framing != nullptr &&
@@ -614,8 +615,8 @@ struct Endpoint::State final : Connection::Host {
       Output& out = outbox.add(OutputType::TransferState, in.connection);
       out.transfer = in.transfer;
       out.state = static_cast<std::uint8_t>(TransferState::Failed);
-      out.error = ErrorCode::ConnectionLost;
-      out.text = "the connection is not open";
+      out.error = connection.isForeign() ? ErrorCode::IncompatiblePeer : ErrorCode::ConnectionLost;
+      out.text = connection.isForeign() ? "PeerJS knows no files: send() its bytes" : "the connection is not open";
       return;
     }
     if (framing == nullptr) return;
@@ -667,6 +668,11 @@ Millis Endpoint::deadline() const {
   return std::min({state_->session.deadline(), state_->queue.deadline(), state_->timers.next()});
 }
 
+Wire* Endpoint::wire(ConnectionHandle connection) {
+  const Connection* found = state_->find(connection);
+  return found == nullptr || found->finished() ? nullptr : found->wire();
+}
+
 Framing* Endpoint::framing(ConnectionHandle connection) {
   Connection* found = state_->find(connection);
   return found == nullptr || found->finished() ? nullptr : found->framing();
@@ -674,10 +680,11 @@ Framing* Endpoint::framing(ConnectionHandle connection) {
 
 Action Endpoint::pump(ConnectionHandle connection, ChannelHandle channel, std::uint64_t bufferedAmount, Millis now) {
   Connection* found = state_->find(connection);
-  if (found == nullptr || found->framing() == nullptr) return {};
+  Wire* wire = found == nullptr ? nullptr : found->wire();
+  if (wire == nullptr) return {};
   const std::optional<Slot> slot = found->slotOf(channel);
   if (!slot) return {};
-  const Action action = found->framing()->next(bufferedAmount, now, *slot);
+  const Action action = wire->next(bufferedAmount, now, *slot);
   if (action.kind == ActionKind::Wait) {
     // Room that came up, messages that were acknowledged meanwhile.
     found->report(now);
@@ -686,23 +693,23 @@ Action Endpoint::pump(ConnectionHandle connection, ChannelHandle channel, std::u
   return action;
 }
 
-void Endpoint::receive(ChannelHandle channel, std::span<const std::byte> frame, Millis now) {
+void Endpoint::receive(ChannelHandle channel, std::span<const std::byte> frame, std::size_t length, bool text,
+                       Millis now) {
   Connection* connection = state_->find(state_->owners.get(keyOf(HandleKind::Channel, channel)));
   if (connection == nullptr) return;
   const ConnectionHandle handle = connection->identity().handle;
   // What the frame means beyond its messages comes to light once its pieces are taken: see delivery().
   state_->deliveringFrom = handle;
   state_->deliveringAt = now;
-  Slot slot = 0;
-  if (Framing* framing = connection->heard(channel, now, slot)) framing->receive(frame, now, slot);
+  connection->receive(channel, frame, length, text, now);
 }
 
 std::optional<ConnectionDelivery> Endpoint::delivery() {
   const ConnectionHandle handle = state_->deliveringFrom;
   Connection* connection = handle == 0 ? nullptr : state_->find(handle);
   if (connection == nullptr) return std::nullopt;
-  if (std::optional<Delivery> piece =
-          connection->framing() == nullptr ? std::nullopt : connection->framing()->delivery())
+  Wire* wire = connection->wire();
+  if (std::optional<Delivery> piece = wire == nullptr ? std::nullopt : wire->delivery())
     return ConnectionDelivery{handle, *piece};
   state_->deliveringFrom = 0;
   state_->touched.push_back(handle);

@@ -51,7 +51,7 @@ interface Exports {
   _pb_transfer_put(endpoint: number, connection: number, transfer: number, length: number): number
   _pb_pump(endpoint: number, connection: number, channel: number, bufferedAmount: number, now: number): number
   _pb_unsend(endpoint: number, connection: number): void
-  _pb_receive(endpoint: number, channel: number, length: number, now: number): number
+  _pb_receive(endpoint: number, channel: number, length: number, text: number, now: number): number
   _pb_deliveries(endpoint: number): number
 }
 
@@ -150,7 +150,7 @@ const slot = (view: Float64Array, index: number): number => view[index] as numbe
 const nothing = new Uint8Array(0)
 const kinds = ['wait', 'fill', 'send', 'fill-send'] as const
 /** Doubles that describe one piece; see DeliverySlots in bindings/border.cpp. */
-const deliverySize = 7
+const deliverySize = 9
 
 /** The typed handle of one endpoint; owns its memory until dispose(). */
 class WasmCore implements Core {
@@ -160,7 +160,7 @@ class WasmCore implements Core {
   readonly #slots: number
   readonly #deliverySlots: number
   readonly #standing: number
-  readonly #action: PumpAction = { kind: 'wait', low: 0, ticket: 0, offset: 0, target: nothing, frame: nothing }
+  readonly #action: PumpAction = { kind: 'wait', low: 0, ticket: 0, offset: 0, target: nothing, frame: nothing, text: false }
   #endpoint: number
   // What the last call said: other endpoints write to the same places.
   #deadline = Infinity
@@ -211,7 +211,7 @@ class WasmCore implements Core {
   }
 
   queue(connection: number, lane: Lane, format: number, length: number): number {
-    return this.wasm._pb_queue(this.#endpoint, connection, lane, format, length)
+    return this.wasm._pb_queue(this.#endpoint, connection, lane, format, length) >>> 0
   }
 
   withdraw(connection: number, ticket: number): boolean {
@@ -254,6 +254,7 @@ class WasmCore implements Core {
     if (kind !== 1) {
       const pointer = slot(f64, at + 5)
       action.frame = this.wasm.HEAPU8.subarray(pointer, pointer + slot(f64, at + 6))
+      action.text = f64[at + 7] === 1
     }
     return action
   }
@@ -262,11 +263,10 @@ class WasmCore implements Core {
     this.wasm._pb_unsend(this.#endpoint, connection)
   }
 
-  receive(channel: number, frame: ArrayBuffer, now: number): Delivery[] {
-    const length = Math.min(frame.byteLength, this.#arenaSize)
-    this.wasm.HEAPU8.set(new Uint8Array(frame, 0, length), this.#arena)
+  receive(channel: number, frame: ArrayBuffer, text: boolean, now: number): Delivery[] {
+    this.wasm.HEAPU8.set(new Uint8Array(frame, 0, Math.min(frame.byteLength, this.#arenaSize)), this.#arena)
     const pieces: Delivery[] = []
-    let found = this.wasm._pb_receive(this.#endpoint, channel, length, now)
+    let found = this.wasm._pb_receive(this.#endpoint, channel, frame.byteLength, text ? 1 : 0, now)
     for (;;) {
       this.#take(found & 0xff, frame, pieces)
       if (found < 256) break
@@ -291,6 +291,8 @@ class WasmCore implements Core {
         total: slot(f64, at + 2),
         bytes: pointer ? this.wasm.HEAPU8.slice(pointer, pointer + length) : new Uint8Array(frame, slot(f64, at + 3), length),
         transfer: slot(f64, at + 6),
+        message: slot(f64, at + 7),
+        piece: slot(f64, at + 8),
       })
     }
   }

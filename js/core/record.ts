@@ -96,6 +96,7 @@ export const outputs: readonly Shape[] = [
   'channel-close channel',
   'side-bind channel connection',
   'transmit connection',
+  'message-dropped connection marker',
   'transfer-read connection transfer offset length',
   'dispose',
   'peer-state state reason',
@@ -104,6 +105,7 @@ export const outputs: readonly Shape[] = [
   'peer-closed',
   'peer-error error message',
   'connection-incoming connection peer connectionId kind label metadata serialization reliable protocol',
+  'connection-foreign connection',
   'connection-state connection state reason',
   'connection-opened connection protocol',
   'connection-error connection error message',
@@ -127,7 +129,7 @@ const choices: Record<string, readonly string[]> = { protocol: ['auto', 'native'
 /** In the order in which toConfig() reads them. */
 export const settings: readonly (keyof CoreConfig)[] = [
   'seed', 'protocol', 'trickle', 'autoReconnect', 'reconnectRetries', 'maxMessageBytes', 'maxConnections', 'maxConnectionsPerPeer',
-  'maxStripes', 'windowBytes', 'grantBytes', 'queueBytes',
+  'maxStripes', 'windowBytes', 'grantBytes', 'queueBytes', 'maxUnfinishedMessages', 'maxUnfinishedBytes', 'unfinishedTimeout',
   ...[
     'reconnectDelay', 'reconnectMaxDelay', 'heartbeatInterval', 'probeInterval', 'probeTimeout', 'urgentProbeTimeout', 'connectTimeout',
     'urgentConnectTimeout', 'urgentReconnectDelay', 'openTimeout', 'registerTimeout', 'signalExpiry', 'candidateBatch',

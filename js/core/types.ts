@@ -31,6 +31,7 @@ export type CoreInput =
     label: string,
     /** JSON text. */
     metadata?: string,
+    /** '' when none is named: values arrive as they were sent, and toward PeerJS it is 'binary'. */
     serialization: string, reliable: boolean,
   }
   /** Takes an incoming media connection. */
@@ -120,11 +121,14 @@ export type CoreCommand =
   | { type: 'channel-bind', channel: number, connection: number, lowThreshold: number }
   /** This channel carries bulk beside the one that carries the connection. */
   | { type: 'stripe-bind', channel: number, connection: number, lowThreshold: number }
+  /** That it is closed is told like every other closing. */
   | { type: 'channel-close', channel: number }
   /** This channel, just made or just arrived, is a side channel of that connection: the core wants nothing that comes through it. */
   | { type: 'side-bind', channel: number, connection: number }
   /** Run the pump of this connection (see data border). */
   | { type: 'transmit', connection: number }
+  /** Of the message `marker` (see Delivery) no more pieces come: forget those that came. */
+  | { type: 'message-dropped', connection: number, marker: number }
   /** Supply bytes [offset, offset+length) of the source by core.transferPut(); fewer, then transfer-end, at its end. */
   | { type: 'transfer-read', connection: number, transfer: number, offset: number, length: number }
   /** After destroy: the last goodbye is said and nothing is left; free the core. */
@@ -140,8 +144,12 @@ export type CoreEvent =
   | { type: 'peer-error', error: CoreErrorCode, message: string }
   | {
     type: 'connection-incoming', connection: number, peer: string, connectionId: string, kind: ConnectionKind,
-    label: string, metadata?: string, serialization: string, reliable: boolean, protocol: WireProtocol,
+    label: string, metadata?: string,
+    /** '' when the other side, a native peer, named none. */
+    serialization: string, reliable: boolean, protocol: WireProtocol,
   }
+  /** The other peer uses PeerJS, and nothing can be sent or read before its serializations are loaded. Comes before it opens. */
+  | { type: 'connection-foreign', connection: number }
   | { type: 'connection-state', connection: number, state: ConnectionState, reason: string }
   /** Data: messages can be sent. Media: ANSWER came (caller) or answer() was called (callee). */
   | { type: 'connection-opened', connection: number, protocol: WireProtocol }
@@ -328,6 +336,15 @@ export interface CoreLimits {
   grantBytes?: number
   /** Bytes that wait in a connection until the promises of `send()` wait too. @default 1_048_576 */
   queueBytes?: number
+  /**
+   * PeerJS cuts large messages, and their pieces may come in any order: so many may be unfinished at a time.
+   * @default 256
+   */
+  maxUnfinishedMessages?: number
+  /** Bytes of all unfinished messages of one connection to a PeerJS peer; a piece counts as 1 KiB at least. @default 1_073_741_824 */
+  maxUnfinishedBytes?: number
+  /** Milliseconds that the next piece of one may take; then what came of it is dropped. @default 60_000 */
+  unfinishedTimeout?: number
 }
 
 /** What is left out has the default of `Config` in config.hpp. */
@@ -345,13 +362,19 @@ export interface CoreConfig extends CoreTimers, CoreLimits {
 export const Lane = { high: 0, normal: 1, bulk: 2, file: 3 } as const
 export type Lane = (typeof Lane)[keyof typeof Lane]
 
-/** Formats 8 and above belong to the core or are reserved; 0 to 7 to the value codec (js/values). */
-export const Format = { transferControl: 8, transferData: 9, request: 10, response: 11, channel: 12 } as const
+/**
+ * Formats 8 and above belong to the core or are reserved; 0 to 3 to the value codec (js/values), 4 and 5 to named
+ * serializations (js/peerjs), which make bytes or text.
+ */
+export const Format = { bytes: 4, text: 5, transferControl: 8, transferData: 9, request: 10, response: 11, channel: 12 } as const
+
+/** In place of a ticket. */
+export const tooBig = 0xffff_ffff
 
 /** What the pump shall do next. One object for all answers of an endpoint, and its views are valid until the next call. */
 export interface PumpAction {
   kind: 'wait' | 'fill' | 'send' | 'fill-send'
-  /** wait: the bufferedAmountLowThreshold that suits; 0: as it is. */
+  /** wait: the bufferedAmountLowThreshold that suits; -1: as it is. */
   low: number
   /** fill: copy bytes [offset, offset + target.length) of the message `ticket` into target, then ask again. */
   ticket: number
@@ -359,6 +382,8 @@ export interface PumpAction {
   target: Uint8Array<ArrayBuffer>
   /** send, and after the filling fill-send: hand it to the channel's send() at once, then ask again. */
   frame: Uint8Array<ArrayBuffer>
+  /** send and fill-send: it is UTF-8 and travels as text. */
+  text: boolean
 }
 
 /** A piece of an incoming message, as a view of the frame that the driver handed in, or of memory of its own. */
@@ -373,6 +398,9 @@ export interface Delivery {
   bytes: Uint8Array<ArrayBuffer>
   /** Not 0: these are bytes of that file transfer. */
   transfer: number
+  /** Not 0: piece number `piece` of this message, in any order; `total` is how many there are, `last`: now all are there. */
+  message: number
+  piece: number
 }
 
 /**
@@ -390,7 +418,7 @@ export interface Core {
   /** A small message (≤ inlineLimit): copied at once. False when refused: the connection is closing or too much waits. */
   put(connection: number, lane: Lane, format: number, bytes: Uint8Array): boolean
   readonly inlineLimit: number
-  /** A message whose bytes the pump will ask for piece by piece. 0 when refused. */
+  /** A message whose bytes the pump will ask for piece by piece. 0 when refused, {@link tooBig} when it is too long. */
   queue(connection: number, lane: Lane, format: number, length: number): number
   /** Takes a queued message back; false when its first piece has left. */
   withdraw(connection: number, ticket: number): boolean
@@ -407,7 +435,7 @@ export interface Core {
   /** The last frame was not taken by the channel. */
   unsend(connection: number): void
   /** One frame of a channel; the pieces of messages in it, in order. Then `poll()` as after handle(). */
-  receive(channel: number, frame: ArrayBuffer, now: number): Delivery[]
+  receive(channel: number, frame: ArrayBuffer, text: boolean, now: number): Delivery[]
 
   /** Counters for tests and for stats(). */
   stats(connection: number): Record<string, number>

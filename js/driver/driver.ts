@@ -5,15 +5,16 @@
 // time; after each, poll() is drained; after all, the one timer is armed. So the core is never re-entered,
 // whatever application code does inside a listener.
 
-import type { Core, CoreCommand, CoreConfig, CoreEvent, CoreInput, Delivery, Lane } from '../core/types.js'
+import { tooBig, type Core, type CoreCommand, type CoreConfig, type CoreEvent, type CoreInput, type Delivery, type Lane } from '../core/types.js'
 import { messageOf } from '../errors.js'
-import { surface } from '../events.js'
+import { noop, surface } from '../events.js'
+import type { Serializations } from '../peerjs/serializations.js'
 import { early } from '../signaling/early.js'
 import type { SignalingChannel, SignalingTransport } from '../signaling/transport.js'
 import type { Path } from '../stats.js'
 import type { Files } from '../transfer.js'
 import { randomToken } from '../util.js'
-import { Assembly } from './assembly.js'
+import type { Assemblies } from './assembly.js'
 import type { Readable } from './iterate.js'
 import type { Messages, MessagesOwner } from './messages.js'
 
@@ -31,6 +32,10 @@ export interface Runtime {
   create(config: CoreConfig, now: number): Core
   /** Comes by itself: nothing but values has to wait for it. */
   values: Promise<ValueCodec>
+  /** Named serializations: what PeerJS makes of values. See ../peerjs/. */
+  serializations(): Promise<Serializations>
+  /** See assembly.ts. */
+  assemblies(): Assemblies
   /** What carries files: see ../files/. */
   files: Files
   /** See environment.ts. */
@@ -116,6 +121,7 @@ interface Channel {
 const defaultMaxMessageSize = 65_536
 /** The core counts in 32 bits. */
 const largestMessageSize = 0x3fff_ffff
+const fromUtf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
 const isEvent = (type: string): boolean =>
   type.startsWith('peer-') || type.startsWith('connection-') || type === 'room' || type === 'delivered' || type === 'warning'
@@ -138,14 +144,19 @@ export class Driver {
   readonly #signaling = new Map<number, SignalingChannel | null>()
   /** Messages and pieces of files that wait until the core asks for their bytes, by connection and ticket. */
   readonly #payloads = new Map<number, Map<number, Uint8Array>>()
-  readonly #assemblies = new Map<number, Map<Lane, Assembly>>()
   readonly #awake = new Set<number>()
   /** Connections that are closed for the application and still have a link. */
   readonly #over = new Set<number>()
   readonly #end = new AbortController()
   #inbox: (() => void)[] = []
-  /** What came through data channels before the codec. */
+  /** What came through data channels before what reads it. */
   #unread: (() => void)[] = []
+  /** So much of that is on its way. */
+  #loading = 1
+  readonly #asked = new Set<string>()
+  /** There once a connection that needs them opened; null when they could not be loaded. */
+  serializations: Serializations | null = null
+  #assemblies: Assemblies | null = null
   #core: Core | null = null
   #values: ValueCodec | null = null
   #runtime: Runtime | null = null
@@ -181,6 +192,7 @@ export class Driver {
       this.#awake.clear()
       for (const connection of awake) this.#run(() => this.#pump(connection))
     })
+    this.#assemblies = runtime.assemblies()
     this.#timer = runtime.timer(() => {
       this.#armed = null
       this.feed({ type: 'timeout' })
@@ -195,7 +207,25 @@ export class Driver {
     this.#first?.close()
     this.#first = null
     this.#values = await runtime.values
-    for (const what of this.#unread.splice(0)) what()
+    this.#came()
+  }
+
+  /** Values of some connection are not ours: channels wait until what makes and reads them is there. */
+  need(serialization: string): void {
+    if (this.#asked.has(serialization)) return
+    this.#asked.add(serialization)
+    this.#loading++
+    const load = async (): Promise<void> => {
+      const them = await (await this.runtime).serializations()
+      await them.prepare(serialization)
+      this.serializations = them
+    }
+    // Who cannot do without says so, once it is open.
+    load().catch(noop).then(() => this.#came())
+  }
+
+  #came(): void {
+    if (!--this.#loading) for (const what of this.#unread.splice(0)) what()
   }
 
   /** Undefined before the runtime is there, and so before any connection is open. */
@@ -244,7 +274,6 @@ export class Driver {
     this.#signaling.clear()
     for (const link of [...this.#links.keys()]) this.#closeLink(link)
     this.#payloads.clear()
-    this.#assemblies.clear()
     this.#inbox = []
     if (!this.#draining) this.#core?.dispose()
   }
@@ -300,7 +329,7 @@ export class Driver {
     if (!this.#over.has(connection) || this.peerConnection(connection)) return
     this.#over.delete(connection)
     this.#payloads.delete(connection)
-    this.#assemblies.delete(connection)
+    this.#assemblies?.forget(connection)
   }
 
   /** Runs code of the application: what it throws is its own affair. */
@@ -375,12 +404,9 @@ export class Driver {
         stripes.add(channel)
         return this.#watchBuffer(channel, command.connection, command.lowThreshold)
       }
-      case 'channel-close': {
-        const channel = this.#channels.get(command.channel)
-        if (channel) this.#detachChannel(command.channel, channel)
-        channel?.dc.close()
+      case 'channel-close':
+        this.#channels.get(command.channel)?.dc.close()
         return
-      }
       case 'side-bind': {
         const channel = this.#channels.get(command.channel)
         // Its close is still told.
@@ -389,6 +415,7 @@ export class Driver {
         return this.#guard(() => channel && this.#options.hooks(command.connection)?.side(channel.dc, command.channel % 2 === 0))
       }
       case 'transmit': return this.#pump(command.connection, core)
+      case 'message-dropped': return this.#assemblies!.forget(command.connection, command.marker)
       case 'transfer-read': {
         const { connection, transfer, offset, length } = command
         return this.#guard(() => this.#options.hooks(connection)?.transferRead(transfer, offset, length))
@@ -599,13 +626,14 @@ export class Driver {
     }
     // Open for the core is what can be read.
     const then = (what: () => void): void => {
-      if (this.#values) what()
-      else this.#unread.push(what)
+      if (this.#loading) this.#unread.push(what)
+      else what()
     }
     dc.onopen = () => then(open)
     dc.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => then(() => {
-      const frame = typeof data === 'string' ? new TextEncoder().encode(data).buffer : data
-      this.#run(() => this.#receive(handle, frame))
+      const text = typeof data === 'string'
+      const frame = text ? new TextEncoder().encode(data).buffer : data
+      this.#run(() => this.#receive(handle, frame, text))
     })
     dc.onclose = () => then(() => {
       this.#detachChannel(handle, channel)
@@ -639,7 +667,7 @@ export class Driver {
 
   /**
    * Hands a message to the core. Small ones are copied at once, others stay here until the core asks for them.
-   * Answers the ticket of one that waits, 0 for one that was copied, -1 when the connection takes no more.
+   * Answers the ticket of one that waits, 0 for one that was copied, -1 when the connection takes no more, -2 when it is too long.
    */
   send(connection: number, lane: Lane, format: number, bytes: Uint8Array): number {
     const core = this.#core
@@ -647,7 +675,7 @@ export class Driver {
     let ticket = 0
     if (bytes.length > core.inlineLimit || !core.put(connection, lane, format, bytes)) {
       ticket = core.queue(connection, lane, format, bytes.length)
-      if (!ticket) return -1
+      if (!ticket || ticket === tooBig) return ticket ? -2 : -1
       // Small ones may be the application's own memory.
       if (bytes.length) this.#keep(connection, ticket, bytes.length > core.inlineLimit ? bytes : bytes.slice())
     }
@@ -723,7 +751,7 @@ export class Driver {
     for (;;) {
       const action = core.pump(connection, handle, dc.bufferedAmount, performance.now())
       if (action.kind === 'wait') {
-        if (action.low && action.low !== dc.bufferedAmountLowThreshold) dc.bufferedAmountLowThreshold = action.low
+        if (action.low >= 0 && action.low !== dc.bufferedAmountLowThreshold) dc.bufferedAmountLowThreshold = action.low
         return
       }
       if (action.kind !== 'send') {
@@ -738,7 +766,8 @@ export class Driver {
         if (action.kind === 'fill') continue
       }
       try {
-        dc.send(action.frame)
+        if (action.text) dc.send(fromUtf8.decode(action.frame))
+        else dc.send(action.frame)
       }
       catch { // its buffer is full, or it is closing: bufferedamountlow or close will say
         core.unsend(connection)
@@ -747,9 +776,9 @@ export class Driver {
     }
   }
 
-  #receive(channel: number, frame: ArrayBuffer): void {
+  #receive(channel: number, frame: ArrayBuffer, text: boolean): void {
     // All pieces first: a listener may send, and that is a mutation. The views are of `frame`, which is ours.
-    const deliveries = this.#core!.receive(channel, frame, performance.now())
+    const deliveries = this.#core!.receive(channel, frame, text, performance.now())
     for (const piece of deliveries) {
       // Not by #guard(): a closure for each message is half of what handing it on costs.
       try {
@@ -761,18 +790,13 @@ export class Driver {
     }
   }
 
-  #hand({ connection, lane, format, first, last, total, bytes, transfer }: Delivery): void {
+  #hand(piece: Delivery): void {
+    const { connection, lane, format, bytes, transfer } = piece
     const hooks = this.#options.hooks(connection)
     if (!hooks) return
     if (transfer) return hooks.transferData(transfer, bytes)
-    if (first && last) return hooks.message(format, bytes, lane)
-    let lanes = this.#assemblies.get(connection)
-    if (!lanes) this.#assemblies.set(connection, lanes = new Map())
-    if (first) lanes.set(lane, new Assembly(format, total))
-    const assembly = lanes.get(lane)
-    assembly?.add(bytes)
-    if (!assembly || !last) return
-    lanes.delete(lane)
-    hooks.message(assembly.format, assembly.take(), lane)
+    if (piece.first && piece.last) return hooks.message(format, bytes, lane)
+    const whole = this.#assemblies!.add(piece)
+    if (whole) hooks.message(whole.format, whole.bytes, lane)
   }
 }

@@ -9,21 +9,25 @@ import { type Deferred, deferred, rejected, surface } from '../events.js'
 import { Channels, type ChannelOptions, type PeerChannel } from './channels.js'
 import type { Acknowledged } from '../connection.js'
 import type { RequestHandler, RequestOptions, SendOptions } from '../data-connection.js'
+import type { Serialization, SerializationOwner } from '../peerjs/serializations.js'
 import type { Driver, Encoded } from './driver.js'
 import { Requests } from './requests.js'
 import { Unacknowledged } from './unacknowledged.js'
 
 /** The connection that messages belong to. */
-export interface MessagesOwner {
+export interface MessagesOwner extends SerializationOwner {
   readonly handle: number
   readonly peer: string
   readonly handler: RequestHandler | null
   readonly paused: boolean
   readonly state: ConnectionState
   readonly protocol: WireProtocol | undefined
+  /** The application named the serialization. */
+  readonly named: boolean
   /** An error about this connection; not emitted. */
   error(type: PeerErrorCode, message: string, cause?: unknown): PeerError
   _error(type: 'protocol-violation', message: string, cause?: unknown): void
+  close(): void
   emit(event: 'data', data: unknown): boolean
   emit(event: 'error', error: PeerError): boolean
   emit(event: 'channel', channel: PeerChannel): boolean
@@ -67,6 +71,10 @@ export class Messages {
   #reading: Promise<unknown> | null = null
   readonly #unread = new Set<Post>()
   #over = false
+  /** Where values follow the rules of a name. */
+  #serialization: Serialization | null = null
+  /** Why this connection cannot be used. */
+  broken: PeerError | null = null
 
   /** By lane. */
   readonly #sent = [new Unacknowledged(), new Unacknowledged(), new Unacknowledged()]
@@ -86,7 +94,19 @@ export class Messages {
     this.#owner = owner
     this.#requests = new Requests(this, owner)
     this.#channels = new Channels(this, driver, owner)
+    if (this.#isForeign || owner.named) this.#prepare()
     if (owner.paused) this.pause()
+  }
+
+  #prepare(): void {
+    try {
+      const { serializations } = this.#driver
+      if (!serializations) throw this.#owner.error('core-unavailable', 'A part of peerbridge could not be loaded: check that all files of the build are served.')
+      this.#serialization = serializations.serializationOf(this.#owner)
+    }
+    catch (error) {
+      this.broken = this.wrap(error)
+    }
   }
 
   /** How many messages wait for a Blob. */
@@ -106,7 +126,7 @@ export class Messages {
     if (signal?.aborted) return rejected(this.aborted(signal))
     const lane = Lane[priority]
     try {
-      return this.#hand(this.encode(data), { lane, signal, data })
+      return this.#hand(this.#serialize(data), { lane, signal, data })
     }
     catch (error) {
       return this.#fail(error)
@@ -132,7 +152,20 @@ export class Messages {
     return this.#owner.error('incompatible-peer', `${this.#owner.peer} uses PeerJS, which knows no ${what}.`)
   }
 
-  /** @throws {PeerError} 'data-clone' */
+  #serialize(data: unknown): Encoded | Promise<Encoded> {
+    const serialization = this.#serialization
+    if (!serialization) return this.encode(data)
+    // PeerJS looks for its own marks in what it gets: what has none to look into throws there, and what has one vanishes.
+    if (this.#isForeign && serialization.looksInside) {
+      if (data == null) throw this.#owner.error('data-clone', `PeerJS, which ${this.#owner.peer} uses, cannot receive ${String(data)} by itself. Put it into an array or object.`)
+      if ((data as { __peerData?: unknown }).__peerData) {
+        throw this.#owner.error('data-clone', `PeerJS, which ${this.#owner.peer} uses, would take an object with a member __peerData for one of its own messages. Call the member something else.`)
+      }
+    }
+    return serialization.encode(data)
+  }
+
+  /** By the rules of no name: for what PeerJS has not. @throws {PeerError} 'data-clone' */
   encode(data: unknown): Encoded | Promise<Encoded> {
     return this.#driver.values.encodeValue(data)
   }
@@ -217,6 +250,10 @@ export class Messages {
   #post({ format, bytes }: Encoded, post: Post): Promise<void> {
     const { handle, peer } = this.#owner
     const ticket = this.#over ? -1 : this.#driver.send(handle, post.lane, format, bytes)
+    if (ticket === -2) {
+      return this.#fail(this.#owner.error('message-too-big', `A message of ${bytes.length} bytes is too long for ${this.#owner.serialization} to ${peer}. `
+        + 'Send less at once, or choose the serialization binary.'), post.quiet)
+    }
     if (ticket < 0) {
       const error = this.#owner.error('connection-closed', `The connection to ${peer} is closing and takes no more messages.`)
       // Who was told that it is not delivered needs no second word.
@@ -265,14 +302,27 @@ export class Messages {
 
   #read(format: number, bytes: Uint8Array<ArrayBuffer>, lane: Lane): void {
     if (format === Format.request) return this.#requests.asked(bytes, lane)
+    const serialization = format === Format.bytes || format === Format.text ? this.#serialization : null
     let data: unknown
+    let values: unknown[] | undefined
     try {
-      data = this.decode(format, bytes)
+      if (serialization) values = serialization.decode(format, bytes)
+      else data = this.decode(format, bytes)
     }
     catch (error) {
       return this.#owner._error('protocol-violation', `A message from ${this.#owner.peer} could not be read and was dropped: ${String(error)}`, error)
     }
-    this.#owner.emit('data', data)
+    if (values) this.#tell(values)
+    else this.#owner.emit('data', data)
+  }
+
+  #tell(values: unknown[]): void {
+    const looks = this.#isForeign && this.#serialization!.looksInside
+    for (const value of values) {
+      // The core sees it where it comes in one frame, and not in pieces, or written in another way than PeerJS's own.
+      if (looks && (value as { __peerData?: { type?: unknown } } | null | undefined)?.__peerData?.type === 'close') return this.#owner.close()
+      guard(() => this.#owner.emit('data', value))
+    }
   }
 
   /** Nothing is acknowledged from now on. */

@@ -24,8 +24,8 @@ const outputs: Record<CoreOutput['type'], true> = {
   'request-id': true, 'signaling-connect': true, 'signaling-send': true, 'signaling-close': true, 'link-create': true,
   'link-close': true, 'set-local-description': true, 'set-remote-description': true, 'read-local-description': true,
   'add-candidate': true, 'restart-ice': true, 'rollback': true, 'channel-create': true, 'channel-bind': true, 'stripe-bind': true, 'channel-close': true, 'side-bind': true,
-  'transmit': true, 'transfer-read': true, 'dispose': true, 'peer-state': true, 'peer-opened': true, 'peer-disconnected': true,
-  'peer-closed': true, 'peer-error': true, 'connection-incoming': true, 'connection-state': true, 'connection-opened': true,
+  'transmit': true, 'message-dropped': true, 'transfer-read': true, 'dispose': true, 'peer-state': true, 'peer-opened': true, 'peer-disconnected': true,
+  'peer-closed': true, 'peer-error': true, 'connection-incoming': true, 'connection-foreign': true, 'connection-state': true, 'connection-opened': true,
   'connection-error': true, 'connection-closed': true, 'room': true, 'delivered': true, 'transfer-offered': true,
   'transfer-state': true, 'transfer-progress': true, 'transfer-ended': true, 'warning': true,
 }
@@ -103,7 +103,7 @@ describe('the control border', () => {
     core.dispose()
     core.dispose()
     core.handle({ type: 'timeout' }, 1)
-    core.receive(1, new ArrayBuffer(8), 1)
+    core.receive(1, new ArrayBuffer(8), false, 1)
     expect(core.poll()).toBeNull()
     expect(core.deadline()).toBeNull()
     expect(core.put(1, Lane.normal, 1, new Uint8Array(1))).toBe(false)

@@ -1,5 +1,6 @@
 // A core that follows a script, and a browser that does nothing by itself.
 import type { Core, CoreConfig, CoreInput, CoreOutput, Delivery, PumpAction } from '../../js/core/types.js'
+import { Assemblies } from '../../js/driver/assembly.js'
 import type { Encoded, Runtime, ValueCodec } from '../../js/driver/driver.js'
 import { watchEnvironment } from '../../js/driver/environment.js'
 import { iterate } from '../../js/driver/iterate.js'
@@ -81,7 +82,7 @@ export class FakeCore implements Core {
   pump(_connection: number, channel: number): PumpAction {
     this.pumps++
     this.pumped.push(channel)
-    return this.#guarded(() => ({ kind: 'wait', low: 0, ticket: 0, offset: 0, target: new Uint8Array(), frame: new Uint8Array(), ...this.actions.shift() }))
+    return this.#guarded(() => ({ kind: 'wait', low: -1, text: false, ticket: 0, offset: 0, target: new Uint8Array(), frame: new Uint8Array(), ...this.actions.shift() }))
   }
 
   unsend(): void { this.unsent++ }
@@ -112,6 +113,8 @@ export const runtime = (core: FakeCore): Runtime => ({
     return core
   },
   values: Promise.resolve(codec),
+  serializations: () => import('../../js/peerjs/serializations.js'),
+  assemblies: () => new Assemblies(),
   files,
   watch: watchEnvironment,
   path: readPath,

@@ -32,7 +32,7 @@ describe('both sides', () => {
   it.each([
     ['kind', types, 'ConnectionKind'], ['sdpType', types, 'SdpType'], ['link-state', types, 'LinkState'], ['protocol', types, 'Protocol'],
     ['peer-state', events, 'PeerState'], ['connection-state', events, 'ConnectionState'], ['change', events, 'NetworkChange'],
-    ['transfer-state', 'cpp/src/framing/framing.hpp', 'TransferState'], ['error', 'cpp/include/peerbridge/error.hpp', 'ErrorCode'],
+    ['transfer-state', 'cpp/src/framing/wire.hpp', 'TransferState'], ['error', 'cpp/include/peerbridge/error.hpp', 'ErrorCode'],
   ])('number the words of %s alike', (list, path, name) => {
     const compact = (word: unknown): string => String(word).replace(/-/g, '').toLowerCase()
     expect(words[list]!.map(compact)).toEqual(enumeration(path, name).map(compact))
@@ -43,7 +43,7 @@ describe('both sides', () => {
     const taken = [...body.matchAll(/(?:config|framing)\.(\w+)\b(?= = |\);|\))|&Config::(\w+)/g)].map(([, one, other]) => one ?? other)
     expect([...new Set(taken)]).toEqual(settings)
     const members = [...read('cpp/include/peerbridge/config.hpp').matchAll(/^ {2}[\w:]+ (\w+) = /gm)].map(([, name]) => name)
-    const framing = ['maxMessageBytes', 'windowBytes', 'grantBytes', 'queueBytes']
+    const framing = ['maxMessageBytes', 'windowBytes', 'grantBytes', 'queueBytes', 'maxUnfinishedMessages', 'maxUnfinishedBytes', 'unfinishedTimeout']
     expect([...settings].filter(name => !framing.includes(name)).sort()).toEqual(members.sort())
   })
 })

@@ -523,6 +523,8 @@ void Node::perform(Output& output) {
       }
       return tell("delivered:" + self + ":" + std::to_string(o.marker));
     }
+    case OutputType::ConnectionForeign:
+    case OutputType::MessageDropped:
     case OutputType::Warning:
       if (world_.tracing) world_.note(name, "  " + o.text);
       return tell("warning:" + std::string(errorName(o.error)));
@@ -637,7 +639,7 @@ void Node::pump(ConnectionHandle connection, ChannelHandle channel) {
     if (!world_.end(index).open || world_.end(index).closed || world_.pc(world_.end(index).pc).closed) return;
     const Action action = endpoint->pump(connection, channel, world_.buffered(world_.end(index)), world_.now());
     if (action.kind == ActionKind::Wait) {
-      if (action.low != 0) world_.end(index).low = action.low;
+      if (action.low != kLowAsItIs) world_.end(index).low = action.low;
       return;
     }
     if (action.kind != ActionKind::Send) {

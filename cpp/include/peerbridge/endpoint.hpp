@@ -44,8 +44,10 @@ class Endpoint {
   /// kNever when there is none.
   [[nodiscard]] Millis deadline() const;
 
-  /// The framing of a connection that speaks the native protocol, for put(), queue(), hasRoom(), mark(), transferPut();
-  /// null when there is none (unknown handle, not negotiated yet, PeerJS, closed).
+  /// What carries the messages of a connection, for put(), queue(), hasRoom(), mark(); null when there is none (unknown
+  /// handle, not negotiated yet, closed).
+  [[nodiscard]] Wire* wire(ConnectionHandle connection);
+  /// The same where it is the native protocol, for transferPut(); null with PeerJS too.
   [[nodiscard]] Framing* framing(ConnectionHandle connection);
 
   /// See Framing::next(). `channel` is one that was bound to the connection (ChannelBind, StripeBind).
@@ -53,7 +55,11 @@ class Endpoint {
                             Millis now);
 
   /// One message of a channel. Frames of unknown channels are ignored.
-  void receive(ChannelHandle channel, std::span<const std::byte> frame, Millis now);
+  void receive(ChannelHandle channel, std::span<const std::byte> frame, Millis now) {
+    receive(channel, frame, frame.size(), false, now);
+  }
+  /// The same: `frame` may be only the beginning of it, which has `length` bytes; `text` says that it came as text.
+  void receive(ChannelHandle channel, std::span<const std::byte> frame, std::size_t length, bool text, Millis now);
   /// The pieces of messages in the frame given last.
   [[nodiscard]] std::optional<ConnectionDelivery> delivery();
 

@@ -117,9 +117,10 @@ enum class OutputType : std::uint8_t {
                          ///< (maxRetransmits) and candidate.sdpMLineIndex (maxPacketLifeTime) where given
   ChannelBind,           ///< channel, connection, lowThreshold
   StripeBind,            ///< channel, connection, lowThreshold: it carries Bulk and File beside the other one
-  ChannelClose,          ///< channel
+  ChannelClose,          ///< channel; that it is closed is told like every other closing
   SideBind,              ///< channel, connection: it is a side channel of this one, whatever comes through it
   Transmit,              ///< connection
+  MessageDropped,        ///< connection, marker: of this Delivery::message no more pieces come
   TransferRead,          ///< connection, transfer, offset, length
   Dispose,
   // Events.
@@ -129,6 +130,7 @@ enum class OutputType : std::uint8_t {
   PeerClosed,
   PeerError,           ///< error, message
   ConnectionIncoming,  ///< connection, peer, connectionId, kind, label, metadata?, serialization, reliable, protocol
+  ConnectionForeign,   ///< connection: the other peer uses PeerJS; comes before ConnectionOpened
   ConnectionState,     ///< connection, state (ConnectionState), reason
   ConnectionOpened,    ///< connection, protocol
   ConnectionError,     ///< connection, error, message

@@ -86,17 +86,18 @@ void Connection::fail(ErrorCode code, const char* text, const char* reason, Mill
 }
 
 void Connection::abortFraming(const char* reason, ErrorCode error, Millis now) {
-  if (!framing_) return;
-  framing_->abort(reason, error);
-  settle(now);
+  if (Wire* wire = this->wire()) {
+    wire->abort(reason, error);
+    settle(now);
+  }
 }
 
 /// Before: the phase is Closed. Gives back everything and says the last word.
 void Connection::finish(const char* reason) {
   negotiationDeadline_ = restartAt_ = budgetUntil_ = lingerUntil_ = raceAt_ = pulseAt_ = stripeAt_ = kNever;
-  if (framing_) {
+  if (Wire* wire = this->wire()) {
     // A file that was offered while this side was closing has no end yet.
-    framing_->abort(reason);
+    wire->abort(reason, ErrorCode::ConnectionLost);
     report(now_);
   }
   ringing_.reset();
@@ -113,10 +114,11 @@ void Connection::tellClosed(const char* reason) {
   if (std::exchange(closedTold_, true)) return;
   Output& out = outbox_.add(OutputType::ConnectionClosed, identity_.handle);
   out.text = closeReason_ == nullptr ? reason : closeReason_;
-  if (!framing_) return;
-  out.offset = framing_->acknowledged(Lane::High);
-  out.length = framing_->acknowledged(Lane::Normal);
-  out.size = framing_->acknowledged(Lane::Bulk);
+  const Wire* wire = this->wire();
+  if (wire == nullptr) return;
+  out.offset = wire->acknowledged(Lane::High);
+  out.length = wire->acknowledged(Lane::Normal);
+  out.size = wire->acknowledged(Lane::Bulk);
 }
 
 // -- links ---------------------------------------------------------------------------------------------
@@ -159,7 +161,7 @@ std::unique_ptr<Link> Connection::makeLink(std::uint32_t number, bool offering, 
 
 void Connection::retire(std::unique_ptr<Link>& link) {
   if (!link) return;
-  if (link == current_ && framing_ && framing_->attached()) framing_->detach();
+  if (Wire* wire = this->wire(); link == current_ && wire != nullptr && wire->attached()) wire->detach();
   if (link->slot > 0 && framing_) framing_->detachStripe(link->slot);
   if (link->channel != 0) host_.own(HandleKind::Channel, link->channel, 0);
   loseSides(link->handle, 0);
@@ -281,7 +283,7 @@ void Connection::dropStripes(std::uint32_t from) {
 void Connection::start(Millis now) {
   now_ = now;
   // A peer that is asked for PeerJS only is never told about us, so nothing but PeerJS's protocol can come of it.
-  if (config_.protocol == ProtocolChoice::PeerJs) protocol_ = Protocol::PeerJs;
+  if (config_.protocol == ProtocolChoice::PeerJs) setProtocol(Protocol::PeerJs);
   negotiationDeadline_ =
       now + (identity_.kind == ConnectionKind::Data ? config_.negotiationTimeout : config_.ringTimeout);
   current_ = makeLink(1, true, now);
@@ -299,13 +301,14 @@ void Connection::answer(Millis now) {
 void Connection::close(Millis now) {
   now_ = now;
   if (phase_ == Phase::Closing || phase_ == Phase::Closed) return;
-  const bool canShake = framing_ && framing_->attached() && channel() != 0;
+  Wire* wire = this->wire();
+  const bool canShake = wire != nullptr && wire->attached() && channel() != 0;
   // Through a path that is down nobody would hear it for a while.
   if (!canShake || phase_ == Phase::Recovering) sayBye(phase_ == Phase::Ringing ? "rejected" : "closed", now);
   enter(Trigger::LocalClose, "closed by this side");
   if (canShake) {
     retire(fresh_);
-    framing_->close("closed", now);
+    wire->close("closed", now);
     return;
   }
   abortFraming("the connection was closed", ErrorCode::ConnectionClosed, now);
@@ -350,11 +353,19 @@ void Connection::address(SignalMessage& message, MessageType type, const Link& l
   }
 }
 
+void Connection::setProtocol(Protocol protocol) {
+  protocol_ = protocol;
+  // What values are made of has to be there before the channel opens.
+  if (isForeign() && identity_.kind == ConnectionKind::Data) {
+    outbox_.add(OutputType::ConnectionForeign, identity_.handle);
+  }
+}
+
 bool Connection::peerAnswered(const std::optional<NativeTag>& tag, Millis now) {
   answered_ = true;
   if (!protocol_) {
     const bool native = tag && tag->version >= kProtocolVersion && config_.protocol != ProtocolChoice::PeerJs;
-    protocol_ = native ? Protocol::Native : Protocol::PeerJs;
+    setProtocol(native ? Protocol::Native : Protocol::PeerJs);
     if (current_) current_->setNative(native, *this);
     if (native) framing_ = std::make_unique<Framing>(framingConfig_);
     if (framing_ && !identity_.outgoing && stripesWanted_ > 1) framing_->askStripes(stripesWanted_);
@@ -382,6 +393,7 @@ void Connection::remoteMessage(SignalMessage& message, Millis now) {
   if (phase_ == Phase::Closed) return;
   const std::uint32_t number = message.native ? message.native->link : 1;
   Link* link = withNumber(number);
+  legacy_ = legacy_ || message.legacyBrowserTag;
   switch (message.type) {
     case MessageType::Offer: {
       if (identity_.outgoing && !answered_) {
@@ -468,7 +480,8 @@ void Connection::peerClosed(bool rejected, Millis now) {
 }
 
 bool Connection::heardLately(Millis now) const {
-  return framing_ && framing_->lastHeard() != kNever && now - framing_->lastHeard() < kExpiry;
+  const Wire* wire = this->wire();
+  return wire != nullptr && wire->lastHeard() != kNever && now - wire->lastHeard() < kExpiry;
 }
 
 void Connection::peerUnavailable(bool certain, Millis now) {
@@ -548,7 +561,10 @@ void Connection::sendDescription(Negotiation& from, const Description& descripti
     if (identity_.kind == ConnectionKind::Data) {
       message.label = identity_.label;
       message.reliable = identity_.reliable;
-      message.serialization = identity_.serialization;
+      // PeerJS cannot do without, and we have to know whether somebody meant it.
+      const bool named = !identity_.serialization.empty();
+      message.serialization = named ? identity_.serialization : "binary";
+      if (message.native) message.native->named = named ? 1 : 0;
     }
   }
   host_.sendSignal(*this, message, now_);
@@ -673,7 +689,8 @@ void Connection::linkStateChanged(LinkHandle handle, LinkState state, Millis now
              "no path to peer \"%\" was found: a TURN server would relay where no direct one exists",
              "negotiation-failed", now);
       } else if (isUp() && !isNative()) {
-        fail(ErrorCode::ConnectionLost, "the path to peer \"%\" broke, and PeerJS knows no way to make another one",
+        // The type that PeerJS has for it.
+        fail(ErrorCode::NegotiationFailed, "the path to peer \"%\" broke, and PeerJS knows no way to make another one",
              "connection-lost", now);
       } else if (isUp()) {
         pathDown("the path failed", now);
@@ -745,22 +762,21 @@ void Connection::channelOpened(ChannelHandle channel, std::size_t maxMessageSize
 }
 
 void Connection::bindChannel(Millis now) {
-  if (identity_.kind == ConnectionKind::Data && protocol_ == Protocol::PeerJs) {
-    fail(ErrorCode::IncompatiblePeer, "peer \"%\" uses PeerJS; data connections to PeerJS peers are not supported yet",
-         "incompatible-peer", now);
-    return;
+  const bool data = identity_.kind == ConnectionKind::Data;
+  if (data) negotiationDeadline_ = kNever;
+  if (data && isForeign() && !peerJs_) {
+    peerJs_ = std::make_unique<PeerJsWire>(framingConfig_, serializationOf(identity_.serialization), legacy_);
   }
-  if (identity_.kind == ConnectionKind::Data) negotiationDeadline_ = kNever;
-  if (framing_) {
+  if (Wire* wire = this->wire()) {
     Output& out = outbox_.add(OutputType::ChannelBind, identity_.handle);
     out.channel = current_->channel;
     out.length = framingConfig_.highWaterBytes / 4;
-    framing_->attach(current_->maxMessageSize, now);
+    wire->attach(current_->maxMessageSize, now);
     awakeSince_ = now;
     pulseAt_ = now + config_.pulseInterval;
     reattached_ = phase_ == Phase::Recovering;
   }
-  if (identity_.kind == ConnectionKind::Data && enter(Trigger::Up, "the channel is open")) {
+  if (data && enter(Trigger::Up, "the channel is open")) {
     outbox_.add(OutputType::ConnectionOpened, identity_.handle).protocol = protocol_.value_or(Protocol::Native);
   }
   for (Side& side : sides_) {
@@ -843,7 +859,7 @@ void Connection::channelClosed(ChannelHandle channel, Millis now) {
   host_.own(HandleKind::Channel, channel, 0);
   current_->channel = 0;
   current_->channelOpen = false;
-  if (framing_ && framing_->attached()) framing_->detach();
+  if (Wire* wire = this->wire(); wire != nullptr && wire->attached()) wire->detach();
   switch (phase_) {
     case Phase::Closing:
       enter(Trigger::Done, "closed");
@@ -867,20 +883,26 @@ void Connection::channelClosed(ChannelHandle channel, Millis now) {
   }
 }
 
-Framing* Connection::heard(ChannelHandle channel, Millis now, Slot& slot) {
+void Connection::receive(ChannelHandle channel, std::span<const std::byte> frame, std::size_t length, bool text,
+                         Millis now) {
   now_ = now;
-  slot = 0;
-  if (!framing_) return nullptr;
+  if (peerJs_) {
+    if (!current_ || current_->channel != channel) return;
+    if (phase_ == Phase::Recovering) pathUp("the other side speaks", now);
+    peerJs_->receive(frame, length, text, now);
+    return;
+  }
+  if (!framing_) return;
   if (const Link* link = withChannel(channel); link != nullptr && link->slot > 0) {
-    slot = link->slot;
-    return framing_.get();
+    framing_->receive(frame, now, link->slot);
+    return;
   }
   if (fresh_ && fresh_->channel == channel) {
     // Frames come through it once the other side has adopted it, and that side decides.
-    if (identity_.outgoing) return nullptr;
+    if (identity_.outgoing) return;
     adopt(now);
   }
-  if (!current_ || current_->channel != channel) return nullptr;
+  if (!current_ || current_->channel != channel) return;
   if (phase_ == Phase::Recovering) {
     if (reattached_) {
       pathUp("the other side speaks", now);
@@ -890,7 +912,7 @@ Framing* Connection::heard(ChannelHandle channel, Millis now, Slot& slot) {
       raceAt_ = std::min(raceAt_, now + config_.raceGrace);
     }
   }
-  return framing_.get();
+  framing_->receive(frame, now);
 }
 
 // -- recovery ------------------------------------------------------------------------------------------
@@ -1028,13 +1050,14 @@ Millis Connection::deadline() const {
   if (fresh_)
     next =
         std::min({next, fresh_->deadline(), fresh_->givenUpAt, phase_ == Phase::Recovering ? fresh_->nudgeAt : kNever});
-  return framing_ ? std::min(next, framing_->deadline()) : next;
+  const Wire* wire = this->wire();
+  return wire != nullptr ? std::min(next, wire->deadline()) : next;
 }
 
 void Connection::timeout(Millis now) {
   now_ = now;
   if (phase_ == Phase::Closed) return;
-  if (framing_) framing_->timeout(now);
+  if (Wire* wire = this->wire()) wire->timeout(now);
   forEachLink([this, now](Link& link) {
     link.timeout(*this, now);
     if (link.slot > 0 && now >= link.givenUpAt) stripeLost(link, now);
@@ -1083,7 +1106,8 @@ bool Connection::canCarrySignals() const {
 void Connection::settle(Millis now) {
   report(now);
   retired_.clear();
-  if (framing_ && phase_ != Phase::Closed && channel() != 0 && framing_->wantsTransmit()) {
+  const Wire* wire = this->wire();
+  if (wire != nullptr && phase_ != Phase::Closed && channel() != 0 && wire->wantsTransmit()) {
     outbox_.add(OutputType::Transmit, identity_.handle);
   }
 }
@@ -1105,9 +1129,10 @@ void Connection::forward(OutputType type, FramingEvent& event) {
 }
 
 void Connection::report(Millis now) {
-  if (!framing_) return;
+  Wire* wire = this->wire();
+  if (wire == nullptr) return;
   now_ = now;
-  while (std::optional<FramingEvent> event = framing_->poll()) {
+  while (std::optional<FramingEvent> event = wire->poll()) {
     using Kind = FramingEvent::Kind;
     switch (event->kind) {
       case Kind::Room:
@@ -1145,6 +1170,15 @@ void Connection::report(Millis now) {
         fail(ErrorCode::ProtocolViolation, "peer \"%\" sent what the protocol forbids (docs/protocol.md), rule ",
              "protocol-violation", now, &event->text);
         return;
+      case Kind::Drained:
+        // Its closing handshake sends what is left in the buffer; then it is closed at both ends.
+        outbox_.add(OutputType::ChannelClose).channel = channel();
+        break;
+      case Kind::Dropped:
+        complain(ErrorCode::ProtocolViolation,
+                 "peer \"%\" did not send the rest of a message, and what came of it was dropped");
+        forward(OutputType::MessageDropped, *event);
+        break;
       case Kind::TransferOffered:
         event->text = std::move(event->name);
         forward(OutputType::TransferOffered, *event);

@@ -16,6 +16,7 @@
 #include "connection/link.hpp"
 #include "connection/phase.hpp"
 #include "framing/framing.hpp"
+#include "framing/peerjs.hpp"
 #include "peerbridge/config.hpp"
 #include "signaling/message.hpp"
 
@@ -53,7 +54,7 @@ class Connection final : private Negotiation::Sink {
     bool outgoing = true;
     std::string label;
     std::optional<std::string> metadata;
-    std::string serialization;
+    std::string serialization;  ///< empty: the application named none
     bool reliable = false;
 
     // Defined once, as everywhere where a struct holds several strings.
@@ -105,9 +106,9 @@ class Connection final : private Negotiation::Sink {
   void channelOpened(ChannelHandle channel, std::size_t maxMessageSize, Millis now);
   void channelClosed(ChannelHandle channel, Millis now);
   void networkChanged(NetworkChange change, Millis now);
-  /// A frame came through `channel`: the framing layer to give it to, and the slot there, or null when it comes too
-  /// late or too early.
-  [[nodiscard]] Framing* heard(ChannelHandle channel, Millis now, Slot& slot);
+  /// A frame came through `channel`; it is dropped when it comes too late or too early. `frame` may be only the beginning
+  /// of it, which has `length` bytes.
+  void receive(ChannelHandle channel, std::span<const std::byte> frame, std::size_t length, bool text, Millis now);
 
   // -- the clock -------------------------------------------------------------------------------------
   [[nodiscard]] Millis deadline() const;
@@ -133,6 +134,10 @@ class Connection final : private Negotiation::Sink {
   /// Null while the protocol is unknown or not ours.
   [[nodiscard]] Framing* framing() { return framing_.get(); }
   [[nodiscard]] const Framing* framing() const { return framing_.get(); }
+  /// What carries the messages, whatever the protocol; null while that is unknown.
+  [[nodiscard]] Wire* wire() const { return framing_ ? static_cast<Wire*>(framing_.get()) : peerJs_.get(); }
+  /// The other side speaks PeerJS's protocol.
+  [[nodiscard]] bool isForeign() const { return protocol_ == Protocol::PeerJs; }
   /// An OFFER went out and nothing came back yet.
   [[nodiscard]] bool awaitsAnswer() const { return identity_.outgoing && !answered_ && phase_ == Phase::Negotiating; }
 
@@ -214,6 +219,7 @@ class Connection final : private Negotiation::Sink {
   /// The first description of the other side came. False when its protocol is not what was asked for: it is over then.
   [[nodiscard]] bool peerAnswered(const std::optional<NativeTag>& tag, Millis now);
   void offered(Link& link, SignalMessage& offer, Millis now);
+  void setProtocol(Protocol protocol);
   void forward(OutputType type, FramingEvent& event);
   void pathDown(const char* reason, Millis now);
   void pathUp(const char* reason, Millis now);
@@ -230,8 +236,10 @@ class Connection final : private Negotiation::Sink {
   Host& host_;
 
   Phase phase_;
-  std::unique_ptr<Framing> framing_;
+  std::unique_ptr<Framing> framing_;     ///< of the native protocol, or
+  std::unique_ptr<PeerJsWire> peerJs_;  ///< of PeerJS's, once its channel is open
   std::optional<Protocol> protocol_;
+  bool legacy_ = false;  ///< the other side said that it is PeerJS before 1.5
 
   std::unique_ptr<Link> current_;               ///< carries the frames, or is meant to
   std::unique_ptr<Link> fresh_;                 ///< races it while the path is down

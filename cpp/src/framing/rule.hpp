@@ -74,6 +74,12 @@ enum class Rule : std::uint8_t {
   StripeFrameOfAnotherKind,
   StripesThatCannotBeRead,
   AcceptanceBeyondTheEnd,
+  // Toward PeerJS.
+  PieceOfTooMany,
+  PieceBeyondTheLast,
+  PieceOfAnotherTotal,
+  TooManyUnfinishedMessages,
+  TooManyUnfinishedBytes,
 };
 
 /// A broken rule, or none.

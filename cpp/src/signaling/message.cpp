@@ -178,6 +178,7 @@ enum class Field : std::uint8_t {
   NativeBye,
   NativeSeen,
   NativeStripe,
+  NativeNamed,
   CandidateText,
   CandidateMid,
   CandidateLineIndex,
@@ -224,6 +225,7 @@ constexpr std::array<FieldRule, kFieldCount> kFields = {{
     {Where::Native, Kind::String, kMaxWordBytes, "bye", "payload.peerbridge.bye"},
     {Where::Native, Kind::Unsigned, kMaxNumber, "seen", "payload.peerbridge.seen"},
     {Where::Native, Kind::Unsigned, kMaxNumber, "stripe", "payload.peerbridge.stripe"},
+    {Where::Native, Kind::Unsigned, kMaxNumber, "named", "payload.peerbridge.named"},
     {Where::Candidate, Kind::String, kMaxCandidateBytes, "candidate", "payload.candidate.candidate"},
     {Where::Candidate, Kind::String, kMaxWordBytes, "sdpMid", "payload.candidate.sdpMid"},
     {Where::Candidate, Kind::Unsigned, 0xFFFF, "sdpMLineIndex", "payload.candidate.sdpMLineIndex"},
@@ -619,7 +621,8 @@ void Reader::readPayload(SignalMessage& message) {
                                number(Field::NativeNegotiation),
                                text(Field::NativeBye, Need::Optional),
                                number(Field::NativeSeen, Need::Optional),
-                               number(Field::NativeStripe, Need::Optional)};
+                               number(Field::NativeStripe, Need::Optional),
+                               number(Field::NativeNamed, Need::Optional)};
   }
   if (message.type == MessageType::Candidate) {
     if (check(Field::Candidate, Need::Optional)) message.candidates = std::move(single_);
@@ -694,6 +697,7 @@ void writePayload(JsonWriter& writer, const SignalMessage& message) {
     writer.numberMember("neg", message.native->negotiation);
     if (message.native->seen != 0) writer.numberMember("seen", message.native->seen);
     if (message.native->stripe != 0) writer.numberMember("stripe", message.native->stripe);
+    if (message.native->named != 0) writer.numberMember("named", message.native->named);
     if (message.native->bye) writer.stringMember("bye", *message.native->bye);
     writer.endObject();
   }

@@ -47,6 +47,8 @@ struct NativeTag {
   /// The link is a stripe, and which: it carries bulk beside the link that carries the connection. 0 is none, and not
   /// written.
   std::uint32_t stripe = 0;
+  /// OFFER: 1 when the application named the serialization, whose value rules hold then; 0 otherwise, and not written.
+  std::uint32_t named = 0;
 
   friend bool operator==(const NativeTag&, const NativeTag&) = default;
 };

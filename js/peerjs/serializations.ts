@@ -1,0 +1,153 @@
+// Named serializations: what PeerJS makes of values, under PeerJS's names. A connection whose application named none is not
+// one of these, unless its other end is PeerJS.
+//
+// Loaded with the first connection that needs one. Who calls: Messages, on either protocol; there the bytes are cut, put in
+// envelopes and put together by the core. docs/protocol.md, "Toward PeerJS".
+
+import { Format } from '../core/types.js'
+import type { Encoded } from '../driver/driver.js'
+import { PeerError } from '../errors.js'
+import { pack, unpack } from './binarypack.js'
+
+/**
+ * A serialization of the application's own, for the option `serializers`. What `encode` returns is one frame of the channel,
+ * a string a text frame; `decode` gets the same at the other end.
+ */
+export interface Serializer {
+  encode(value: unknown): string | ArrayBuffer | ArrayBufferView | Promise<string | ArrayBuffer | ArrayBufferView>
+  decode(data: string | ArrayBuffer): unknown
+}
+
+/** By name; the name of a built-in one takes its place. */
+export type Serializers = Record<string, Serializer>
+
+/** What a serialization needs to know of its connection. */
+export interface SerializationOwner {
+  readonly peer: string
+  readonly serialization: string
+  readonly serializers: Serializers | undefined
+  /** As in PeerJS, an application may put others in their place. */
+  stringify(value: unknown): string
+  parse(text: string): unknown
+}
+
+/** The serialization of one connection, with what it keeps between messages. */
+export interface Serialization {
+  /** @throws {PeerError} 'data-clone' */
+  encode(value: unknown): Encoded | Promise<Encoded>
+  /** A stream may hold back what is not whole, and then answer several. @throws whatever is wrong with them */
+  decode(format: number, bytes: Uint8Array<ArrayBuffer>): unknown[]
+  /** Its receiver at PeerJS looks into a value for `__peerData`. */
+  readonly looksInside: boolean
+}
+
+export interface Serializations {
+  /** Loads what this one needs beyond the others. */
+  prepare(name: string): Promise<void>
+  /** @throws {PeerError} 'incompatible-peer' for a name that is not known */
+  serializationOf(owner: SerializationOwner): Serialization
+}
+
+const utf8 = new TextEncoder()
+const fromUtf8 = new TextDecoder('utf-8', { ignoreBOM: true })
+
+let msgpack: typeof import('./msgpack.js') | undefined
+
+export async function prepare(name: string): Promise<void> {
+  if (name === 'MsgPack') msgpack ??= await import('./msgpack.js')
+}
+
+export function serializationOf(owner: SerializationOwner): Serialization {
+  const { serialization: name, serializers } = owner
+  const given = serializers && Object.hasOwn(serializers, name) ? serializers[name] : undefined
+  if (given) return own(owner, given)
+  const known = Object.hasOwn(builtIn, name) ? builtIn[name] : undefined
+  if (known) return known(owner)
+  throw new PeerError('incompatible-peer', `The connection with ${owner.peer} uses the serialization ${JSON.stringify(name)}, which nobody here knows. `
+    + 'Use binary, json, raw or MsgPack, or add it to the option serializers.', { peer: owner.peer })
+}
+
+const asBytes = (bytes: Uint8Array<ArrayBuffer>): Encoded => ({ format: Format.bytes, bytes })
+const asText = (text: string): Encoded => ({ format: Format.text, bytes: utf8.encode(text) })
+
+const builtIn: Record<string, (owner: SerializationOwner) => Serialization> = {
+  binary: () => ({
+    looksInside: true,
+    encode: (value) => {
+      const packed = pack(value)
+      return packed instanceof Promise ? packed.then(asBytes) : asBytes(packed)
+    },
+    decode: (format, bytes) => [unpack(binary(format, bytes))],
+  }),
+
+  // Both kinds of frames are read: PeerJS before 1.5 writes text.
+  json: owner => ({
+    looksInside: true,
+    encode: value => asBytes(utf8.encode(stringify(owner, value))),
+    decode: (_format, bytes) => [owner.parse(fromUtf8.decode(bytes))],
+  }),
+
+  raw: () => ({ looksInside: false, encode: bare, decode: (format, bytes) => [plain(format, bytes)] }),
+
+  MsgPack: () => {
+    const { encode, Decoder } = msgpack!
+    const decoder = new Decoder()
+    return {
+      looksInside: true,
+      encode: value => asBytes(encode(value)),
+      decode: (format, bytes) => decoder.push(binary(format, bytes)),
+    }
+  },
+}
+
+function own(owner: SerializationOwner, { encode, decode }: Serializer): Serialization {
+  if (typeof encode !== 'function' || typeof decode !== 'function') {
+    throw new PeerError('invalid-argument', `serializers.${owner.serialization} has to be an object with encode(value) and decode(data). `
+      + 'A class that extends PeerJS\'s DataConnection cannot be used.', { peer: owner.peer })
+  }
+  return {
+    looksInside: false,
+    encode: (value) => {
+      const made = encode(value)
+      return made instanceof Promise ? made.then(bare) as Promise<Encoded> : bare(made)
+    },
+    decode: (format, bytes) => [decode(plain(format, bytes))],
+  }
+}
+
+function binary(format: number, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  if (format === Format.text) throw new PeerError('protocol-violation', 'a text frame where bytes belong')
+  return bytes
+}
+
+function stringify(owner: SerializationOwner, value: unknown): string {
+  let text: unknown
+  try {
+    text = owner.stringify(value)
+  }
+  catch (cause) {
+    throw new PeerError('data-clone', `JSON cannot carry this value: ${cause instanceof Error ? cause.message : String(cause)}.`, { cause })
+  }
+  if (typeof text !== 'string') throw new PeerError('data-clone', `JSON has nothing for ${typeof value}.`)
+  return text
+}
+
+/** What RTCDataChannel.send() would make of it, which is all that PeerJS does. */
+function bare(value: unknown): Encoded | Promise<Encoded> {
+  if (value instanceof Blob) return value.arrayBuffer().then(buffer => asBytes(new Uint8Array(buffer)))
+  // Copies: it may have to wait, and is the application's own.
+  if (value instanceof ArrayBuffer) return asBytes(new Uint8Array(value.slice(0)))
+  if (ArrayBuffer.isView(value)) return asBytes(new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice() as Uint8Array<ArrayBuffer>)
+  try {
+    return asText(String(value))
+  }
+  catch (cause) {
+    throw new PeerError('data-clone', 'raw carries strings and bytes only.', { cause })
+  }
+}
+
+function plain(format: number, bytes: Uint8Array<ArrayBuffer>): string | ArrayBuffer {
+  if (format === Format.text) return fromUtf8.decode(bytes)
+  const { buffer, byteOffset, byteLength } = bytes
+  return byteLength === buffer.byteLength ? buffer : buffer.slice(byteOffset, byteOffset + byteLength)
+}
