@@ -215,6 +215,9 @@ std::vector<std::byte>& arena() {
   return bytes;
 }
 
+/// pb_receive() wants the rest of the frame, too.
+constexpr std::uint32_t kWhole = 512;
+
 bool isLane(std::uint32_t lane) { return lane < static_cast<std::uint32_t>(peerbridge::kLaneCount); }
 
 }  // namespace
@@ -227,6 +230,7 @@ EMSCRIPTEN_KEEPALIVE double* pb_delivery_slots() { return &deliverySlots[0].conn
 EMSCRIPTEN_KEEPALIVE double* pb_standing() { return &standing.deadline; }
 EMSCRIPTEN_KEEPALIVE std::byte* pb_arena() { return arena().data(); }
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_arena_size() { return static_cast<std::uint32_t>(arena().size()); }
+EMSCRIPTEN_KEEPALIVE std::uint32_t pb_head_size() { return peerbridge::kHeadBytes; }
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_inline_limit() { return static_cast<std::uint32_t>(FramingConfig{}.inlineBytes); }
 
 /// Where to write `length` bytes at once. 0: refused. 1: accepted, nothing to write.
@@ -299,13 +303,14 @@ EMSCRIPTEN_KEEPALIVE void pb_unsend(std::uint32_t endpoint, std::uint32_t connec
   if (Wire* frames = wire(endpoint, connection)) frames->unsend();
 }
 
-/// The frame stands in the arena, of a longer one what fits. The first pieces of messages in it are in the delivery
-/// slots: see deliveries().
+/// The frame stands in the arena, of a longer one what fits; at first only its head, with `whole` 0. kWhole: all of it
+/// is wanted. The first pieces of messages in it are in the delivery slots: see deliveries().
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_receive(std::uint32_t endpoint, std::uint32_t channel, std::uint32_t length,
-                                              std::uint32_t text, double now) {
+                                              std::uint32_t whole, std::uint32_t text, double now) {
   Endpoint* found = find(endpoint);
   if (found == nullptr) return 0;
   const std::span<const std::byte> seen(arena().data(), std::min<std::size_t>(length, arena().size()));
+  if (whole == 0 && (seen.size() < length || !found->needsOnlyTheHead(channel, seen))) return kWhole;
   found->receive(channel, seen, length, text != 0, millis(now));
   return deliveries(*found);
 }

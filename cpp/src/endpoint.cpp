@@ -704,6 +704,12 @@ void Endpoint::receive(ChannelHandle channel, std::span<const std::byte> frame, 
   connection->receive(channel, frame, length, text, now);
 }
 
+bool Endpoint::needsOnlyTheHead(ChannelHandle channel, std::span<const std::byte> frame) const {
+  const Connection* connection = state_->find(state_->owners.get(keyOf(HandleKind::Channel, channel)));
+  const Framing* framing = connection == nullptr ? nullptr : connection->framing();
+  return framing != nullptr && framing->needsOnlyTheHead(frame);
+}
+
 std::optional<ConnectionDelivery> Endpoint::delivery() {
   const ConnectionHandle handle = state_->deliveringFrom;
   Connection* connection = handle == 0 ? nullptr : state_->find(handle);

@@ -42,6 +42,7 @@ interface Exports {
   _pb_standing(): number
   _pb_arena(): number
   _pb_arena_size(): number
+  _pb_head_size(): number
   _pb_inline_limit(): number
   _pb_put(endpoint: number, connection: number, lane: number, format: number, length: number): number
   _pb_queue(endpoint: number, connection: number, lane: number, format: number, length: number): number
@@ -51,7 +52,7 @@ interface Exports {
   _pb_transfer_put(endpoint: number, connection: number, transfer: number, length: number): number
   _pb_pump(endpoint: number, connection: number, channel: number, bufferedAmount: number, now: number): number
   _pb_unsend(endpoint: number, connection: number): void
-  _pb_receive(endpoint: number, channel: number, length: number, text: number, now: number): number
+  _pb_receive(endpoint: number, channel: number, length: number, whole: number, text: number, now: number): number
   _pb_deliveries(endpoint: number): number
 }
 
@@ -149,6 +150,10 @@ const slot = (view: Float64Array, index: number): number => view[index] as numbe
 
 const nothing = new Uint8Array(0)
 const kinds = ['wait', 'fill', 'send', 'fill-send'] as const
+/** A frame of so many bytes is copied as a whole. */
+const small = 4096
+/** The answer of pb_receive when the head was not enough. */
+const wantsWhole = 512
 /** Doubles that describe one piece; see DeliverySlots in bindings/border.cpp. */
 const deliverySize = 9
 
@@ -157,6 +162,7 @@ class WasmCore implements Core {
   readonly inlineLimit: number
   readonly #arena: number
   readonly #arenaSize: number
+  readonly #headSize: number
   readonly #slots: number
   readonly #deliverySlots: number
   readonly #standing: number
@@ -171,6 +177,7 @@ class WasmCore implements Core {
     this.inlineLimit = wasm._pb_inline_limit()
     this.#arena = wasm._pb_arena()
     this.#arenaSize = wasm._pb_arena_size()
+    this.#headSize = wasm._pb_head_size()
     this.#slots = wasm._pb_slots() / 8
     this.#deliverySlots = wasm._pb_delivery_slots() / 8
     this.#standing = wasm._pb_standing() / 8
@@ -264,9 +271,11 @@ class WasmCore implements Core {
   }
 
   receive(channel: number, frame: ArrayBuffer, text: boolean, now: number): Delivery[] {
-    this.wasm.HEAPU8.set(new Uint8Array(frame, 0, Math.min(frame.byteLength, this.#arenaSize)), this.#arena)
+    const length = frame.byteLength
     const pieces: Delivery[] = []
-    let found = this.wasm._pb_receive(this.#endpoint, channel, frame.byteLength, text ? 1 : 0, now)
+    // Of a piece of something large the core reads the head, and its bytes stay in the frame.
+    let found = length > small ? this.#tell(channel, frame, this.#headSize, 0, text, now) : wantsWhole
+    if (found === wantsWhole) found = this.#tell(channel, frame, Math.min(length, this.#arenaSize), 1, text, now)
     for (;;) {
       this.#take(found & 0xff, frame, pieces)
       if (found < 256) break
@@ -274,6 +283,11 @@ class WasmCore implements Core {
     }
     this.#stand()
     return pieces
+  }
+
+  #tell(channel: number, frame: ArrayBuffer, copied: number, whole: number, text: boolean, now: number): number {
+    this.wasm.HEAPU8.set(new Uint8Array(frame, 0, copied), this.#arena)
+    return this.wasm._pb_receive(this.#endpoint, channel, frame.byteLength, whole, text ? 1 : 0, now)
   }
 
   #take(count: number, frame: ArrayBuffer, pieces: Delivery[]): void {

@@ -60,6 +60,8 @@ class Endpoint {
   }
   /// The same: `frame` may be only the beginning of it, which has `length` bytes; `text` says that it came as text.
   void receive(ChannelHandle channel, std::span<const std::byte> frame, std::size_t length, bool text, Millis now);
+  /// Whether that will look at nothing behind the first kHeadBytes of `frame`, whatever they are.
+  [[nodiscard]] bool needsOnlyTheHead(ChannelHandle channel, std::span<const std::byte> frame) const;
   /// The pieces of messages in the frame given last.
   [[nodiscard]] std::optional<ConnectionDelivery> delivery();
 

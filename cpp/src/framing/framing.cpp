@@ -153,7 +153,8 @@ struct Framing::State {
   [[nodiscard]] Seqs acknowledgeableBytes() const { return held ? toldBytes : receivedBytes(); }
   [[nodiscard]] bool closeDue() const { return closing && !closeSent && mayReplay() && sender.drained(); }
   [[nodiscard]] std::uint64_t waterMark(const Channel& channel, Millis now) const {
-    return sender.interactive(now) ? config.interactiveWaterBytes : channel.highWater;
+    if (sender.interactive(now)) return config.interactiveWaterBytes;
+    return std::min(channel.highWater, std::max(config.highWaterBytes, sender.bulkReserve()));
   }
 
   void attach(Slot slot) {
@@ -743,6 +744,20 @@ void Framing::unsend() { state_->unsend(); }
 bool Framing::wantsTransmit() const { return state_->wants(); }
 
 void Framing::receive(std::span<const std::byte> frame, Millis now, Slot slot) { state_->receive(frame, now, slot); }
+bool Framing::needsOnlyTheHead(std::span<const std::byte> frame) const {
+  ByteReader reader(frame);
+  std::uint8_t type = 0;
+  std::uint64_t seq = 0;
+  std::uint64_t received = 0;
+  if (!reader.byte(type) || !reader.varint(seq) || !reader.varint(received)) return false;
+  const bool bulk = type == static_cast<std::uint8_t>(FrameType::Bulk);
+  if (!bulk && type != static_cast<std::uint8_t>(FrameType::Data)) return false;
+  // One that comes early is kept.
+  if (seq != state_->receiver.received(bulk ? Stream::Bulk : Stream::Live) + 1) return false;
+  Segment segment;
+  return !readSegment(reader, segment) && reader.remaining() == 0;
+}
+
 std::optional<Delivery> Framing::delivery() { return state_->delivery(); }
 
 bool Framing::signal(std::string_view json) {

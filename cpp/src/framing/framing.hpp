@@ -114,6 +114,9 @@ class Framing final : public Wire {
   // -- receiving -----------------------------------------------------------------------------------
   /// One frame of a channel; it has to stay where it is until delivery() is empty. Ignored when detached.
   void receive(std::span<const std::byte> frame, Millis now, Slot slot = 0);
+  /// Whether receive() will look at nothing behind the first kHeadBytes of this frame: it is the next one and holds one
+  /// piece. Then whoever hands it over need not copy the rest.
+  [[nodiscard]] bool needsOnlyTheHead(std::span<const std::byte> frame) const;
   [[nodiscard]] std::optional<Delivery> delivery() override;
 
   // -- control -------------------------------------------------------------------------------------

@@ -45,13 +45,22 @@ class Pace {
     return std::max(kLeast, rate_ * static_cast<std::uint64_t>(shortest_ + kQueue));
   }
 
+  /// So many bytes leave while a sender is late for its turn. More in the browser's buffer only makes the first word of
+  /// somebody who begins to talk wait longer.
+  [[nodiscard]] std::uint64_t reserve() const {
+    return rate_ == 0 ? kNoLimit : rate_ * static_cast<std::uint64_t>(kLate);
+  }
+
  private:
   /// Time over which a rate is measured.
   static constexpr Millis kMeasured = 50;
   /// What may wait on the way, in time.
   static constexpr Millis kQueue = 6;
+  /// How late the turns of a busy page come.
+  static constexpr Millis kLate = 25;
   static constexpr std::uint64_t kLeast = 131'072;
   static constexpr std::uint64_t kUnknown = 524'288;
+  static constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 
   std::uint64_t sample_ = 0;
   Millis sampleAt_ = 0;

@@ -29,8 +29,12 @@ constexpr std::size_t kKeptBuffer = 65'536;
 constexpr std::string_view kKeys[] = {"__peerData", "n", "data", "total"};
 
 // {__peerData:{type:"close"}}, as each serialization writes it.
-constexpr std::string_view kCloseBinary = "\x81\xba__peerData\x81\xb4type\xb5" "close";
-constexpr std::string_view kCloseMsgPack = "\x81\xaa__peerData\x81\xa4type\xa5" "close";
+constexpr std::string_view kCloseBinary =
+    "\x81\xba__peerData\x81\xb4type\xb5"
+    "close";
+constexpr std::string_view kCloseMsgPack =
+    "\x81\xaa__peerData\x81\xa4type\xa5"
+    "close";
 constexpr std::string_view kCloseJson = R"({"__peerData":{"type":"close"}})";
 
 std::string_view closeFrame(Serialization serialization) {
@@ -234,9 +238,7 @@ bool PeerJsWire::drained() const {
   return !again_ && std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane.empty(); });
 }
 
-bool PeerJsWire::wantsTransmit() const {
-  return attached_ && !over_ && (!drained() || (closing_ && !drainedTold_));
-}
+bool PeerJsWire::wantsTransmit() const { return attached_ && !over_ && (!drained() || (closing_ && !drainedTold_)); }
 
 void PeerJsWire::leave(std::uint64_t bufferedAmount) {
   const std::uint64_t position = sent_ - std::min(sent_, bufferedAmount);
@@ -244,7 +246,8 @@ void PeerJsWire::leave(std::uint64_t bufferedAmount) {
   const auto all = [this](const Mark& mark) {
     return std::equal(left_.begin(), left_.end(), mark.counts.begin(), std::greater_equal<>());
   };
-  for (; !marks_.empty() && all(marks_.front()); marks_.pop()) tell(FramingEvent::Kind::Delivered, marks_.front().marker);
+  for (; !marks_.empty() && all(marks_.front()); marks_.pop())
+    tell(FramingEvent::Kind::Delivered, marks_.front().marker);
 }
 
 std::size_t PeerJsWire::nextLane() {

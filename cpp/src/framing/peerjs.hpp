@@ -8,10 +8,10 @@
 //  receiving    receive() takes one frame; delivery() yields it, whole, or as a piece of a larger message
 //  the rest     poll() yields events; deadline()/timeout() drive the end, and forget what never ends
 //
-// What holds: PeerJS acknowledges nothing. What was handed to the channel and left its buffer is as delivered as it can be
-// known; nothing is sent twice, and a lost channel is the end. No payload is kept here, but for the one frame that is
-// being filled, and of what comes in pieces only which pieces came. Hostile frames lead to one Violation event, after
-// which the object is inert.
+// What holds: PeerJS acknowledges nothing. What was handed to the channel and left its buffer is as delivered as it can
+// be known; nothing is sent twice, and a lost channel is the end. No payload is kept here, but for the one frame that
+// is being filled, and of what comes in pieces only which pieces came. Hostile frames lead to one Violation event,
+// after which the object is inert.
 #pragma once
 
 #include <array>
@@ -72,8 +72,8 @@ class PeerJsWire final : public Wire {
   void receive(std::span<const std::byte> frame, std::size_t length, bool text, Millis now);
   [[nodiscard]] std::optional<Delivery> delivery() override;
 
-  /// What is queued still goes, then the close frame where the serialization has one; then Drained says that the channel
-  /// can be closed, and Closed comes closeTimeout later, or after 5 × closeTimeout altogether.
+  /// What is queued still goes, then the close frame where the serialization has one; then Drained says that the
+  /// channel can be closed, and Closed comes closeTimeout later, or after 5 × closeTimeout altogether.
   void close(std::string_view reason, Millis now) override;
   [[nodiscard]] bool closing() const override { return closing_ || over_; }
   void abort(std::string_view reason, ErrorCode error) override;

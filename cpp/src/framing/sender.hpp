@@ -111,6 +111,8 @@ class Sender {
   /// Nothing waits and everything was handed to the channel.
   [[nodiscard]] bool drained() const;
   /// High or Normal were used within the last second.
+  /// What the browser's buffer needs to hold of bulk: see Pace.
+  [[nodiscard]] std::uint64_t bulkReserve() const { return paces_[index(Stream::Bulk)].reserve(); }
   [[nodiscard]] bool interactive(Millis now) const { return used(Lane::High, now) || used(Lane::Normal, now); }
 
   // -- channel ---------------------------------------------------------------------------------------

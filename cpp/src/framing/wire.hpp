@@ -1,7 +1,7 @@
 // What carries the messages of one connection: the border between a protocol and everything else, and its vocabulary.
 //
-// Two kinds of peers, two wires: Framing speaks the native protocol, PeerJsWire what PeerJS speaks. Who calls: Connection
-// and, for the data border, Endpoint and bindings/border.cpp, which need not know which one it is.
+// Two kinds of peers, two wires: Framing speaks the native protocol, PeerJsWire what PeerJS speaks. Who calls:
+// Connection and, for the data border, Endpoint and bindings/border.cpp, which need not know which one it is.
 #pragma once
 
 #include <cstddef>
@@ -35,6 +35,9 @@ inline constexpr Format kFormatTransferControl = 8;
 inline constexpr Format kFormatTransferData = 9;
 inline constexpr Format kFormatRequest = 10;
 inline constexpr Format kFormatResponse = 11;
+
+/// Type, numbers and the head of a piece of a frame, and what a file's piece begins with.
+inline constexpr std::size_t kHeadBytes = 96;
 
 struct FramingConfig {
   /// Largest frame that is sent (the channel and the peer may lower that) and accepted (never below 16 KiB).
@@ -71,7 +74,8 @@ struct FramingConfig {
   Millis closeTimeout = 2'000;
   /// PeerJS cuts what is large, and its pieces may come in any order: so many messages may be unfinished at a time,
   std::uint32_t maxUnfinishedMessages = 256;
-  /// with so many bytes together (of which a piece counts as 1024 at least), and for so long after their last piece came.
+  /// with so many bytes together (of which a piece counts as 1024 at least), and for so long after their last piece
+  /// came.
   std::uint64_t maxUnfinishedBytes = 1'073'741'824;
   Millis unfinishedTimeout = 60'000;
   /// File bytes that may be on their way beyond what the receiver consumed, for each transfer.
