@@ -1,6 +1,7 @@
 // Bytes that are taken in order and given back in the same order, in blocks that are used again.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -9,7 +10,8 @@
 namespace peerbridge {
 
 /// Memory of frames until they are acknowledged, and of small messages until they are framed. A steady flow allocates
-/// nothing; when all of it was given back, one block stays.
+/// nothing: whenever all was given back, as many blocks stay as were in use since it last was, or one less than stayed
+/// then.
 class Arena {
  public:
   Arena() = default;
@@ -38,14 +40,14 @@ class Arena {
       return;
     }
     block.used = 0;
-    while (!spares_.empty()) freeFront(spares_);
+    kept_ = std::max(most_, kept_ - 1);
+    while (spares_.size() + 1 > kept_) freeFront(spares_);
+    most_ = 1;
   }
 
  private:
   static constexpr std::size_t kSmallestBlock = 16'384;
   static constexpr std::size_t kLargestBlock = 262'144;
-  /// Blocks are taken and given back at the same pace, but acknowledgements may come in bursts.
-  static constexpr std::size_t kSpares = 4;
 
   struct Block {
     std::byte* bytes = nullptr;
@@ -65,6 +67,7 @@ class Arena {
       spares_.front().used = 0;
       blocks_.push(spares_.front());
       spares_.pop();
+      most_ = std::max(most_, blocks_.size());
       return;
     }
     // Few connections ever carry bulk: start small, double on the way.
@@ -75,11 +78,12 @@ class Arena {
     block.bytes = new std::byte[size];
     block.size = size;
     blocks_.push(block);
+    most_ = std::max(most_, blocks_.size());
   }
 
   /// The oldest block is empty. Small ones are left over from the beginning and are not worth keeping.
   void recycle() {
-    if (blocks_.front().size < kLargestBlock || spares_.size() >= kSpares) return freeFront(blocks_);
+    if (blocks_.front().size < kLargestBlock) return freeFront(blocks_);
     spares_.push(blocks_.front());
     blocks_.pop();
   }
@@ -91,6 +95,8 @@ class Arena {
 
   Ring<Block> blocks_;
   Ring<Block> spares_;
+  std::size_t kept_ = 1;
+  std::size_t most_ = 1;  ///< blocks in use at a time since all was given back
   std::size_t nextSize_ = kSmallestBlock;
 };
 
