@@ -23,7 +23,7 @@ export interface Encoded { format: number, bytes: Uint8Array }
 
 /** js/values, as the driver hands it on. */
 export interface ValueCodec {
-  encodeValue(value: unknown): Encoded | Promise<Encoded>
+  encodeValue(value: unknown, owned?: boolean): Encoded | Promise<Encoded>
   decodeValue(format: number, bytes: Uint8Array<ArrayBuffer>): unknown
 }
 

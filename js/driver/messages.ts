@@ -122,15 +122,28 @@ export class Messages {
   // ---- sending
 
   send(data: unknown, options?: SendOptions | boolean): Promise<void> {
-    const { priority = 'normal', signal } = typeof options === 'object' ? options : none
+    const { priority = 'normal', signal, transfer } = typeof options === 'object' ? options : none
     if (signal?.aborted) return rejected(this.aborted(signal))
     const lane = Lane[priority]
     try {
+      if (transfer?.length) return this.#give(data, [...transfer], { lane, signal, data })
       return this.#hand(this.#serialize(data), { lane, signal, data })
     }
     catch (error) {
       return this.#fail(error)
     }
+  }
+
+  #give(data: unknown, transfer: ArrayBuffer[], post: Post): Promise<void> {
+    // Bytes and nothing else are not even copied: their memory is ours now.
+    const buffer = data instanceof Uint8Array ? data.buffer : data
+    if (!this.#serialization && transfer.includes(buffer as ArrayBuffer)) {
+      post.data = structuredClone(data, { transfer })
+      return this.#hand(this.#driver.values.encodeValue(post.data, true), post)
+    }
+    const encoded = this.#serialize(data)
+    structuredClone(null, { transfer })
+    return this.#hand(encoded, post)
   }
 
   request(data: unknown, options: RequestOptions = none): Promise<unknown> {

@@ -28,6 +28,7 @@ class Shape {
 
 /** Reused by every encoding, unless one starts inside another (a getter that sends); grows back from this size. */
 const scratchSize = 64 * 1024
+const largestScratch = 16 * scratchSize
 let scratch: Uint8Array<ArrayBuffer> | null = null
 
 interface PendingBlob { blob: Blob, at: number }
@@ -59,7 +60,8 @@ export class Encoder {
     let bytes: Uint8Array<ArrayBuffer>
     try {
       this.#write(value)
-      bytes = this.#bytes.slice(0, this.#at)
+      // What is too large to be reused is given away; it is not much larger than what is in it.
+      bytes = this.#bytes.length <= largestScratch ? this.#bytes.slice(0, this.#at) : this.#bytes.subarray(0, this.#at)
     }
     catch (error) {
       if (error instanceof PeerError) throw error
@@ -67,7 +69,7 @@ export class Encoder {
       throw new PeerError('data-clone', `This value cannot be sent: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
     }
     finally {
-      if (this.#bytes.length <= 16 * scratchSize) scratch = this.#bytes
+      if (this.#bytes.length <= largestScratch) scratch = this.#bytes
     }
     // Views were written as if each had its buffer for itself, and then another view of it came: once more, now knowing.
     if (this.#missed) return new Encoder(this.#shared).encode(value)

@@ -24,20 +24,21 @@ const small = 4096
  * do not change the bytes, but for a Uint8Array of up to 4 KiB, whose memory they are: allocating a copy would take longer
  * than all the rest of sending it.
  *
+ * @param owned nobody else has the memory of the value: an ArrayBuffer or Uint8Array need not be copied
  * @throws {PeerError} 'data-clone' for what cannot be sent: functions, symbols, DOM nodes, promises, more than 256 levels.
  */
-export function encodeValue(value: unknown): Encoded | Promise<Encoded> {
+export function encodeValue(value: unknown, owned = false): Encoded | Promise<Encoded> {
   if (typeof value === 'string') {
     const bytes = ascii(value) ?? utf8.encode(value)
     // Half a surrogate pair has no UTF-8: such a string goes the long way.
     if (bytes.length === value.length || !/\p{Surrogate}/u.test(value)) return { format: ValueFormat.text, bytes }
   }
   else if (value instanceof ArrayBuffer && value.byteLength > 0) {
-    return { format: ValueFormat.buffer, bytes: new Uint8Array(value.slice(0)) }
+    return { format: ValueFormat.buffer, bytes: new Uint8Array(owned ? value : value.slice(0)) }
   }
   else if (value instanceof Uint8Array && value.byteLength > 0 && value.buffer instanceof ArrayBuffer) {
     // A copy: applications read the next piece into the same array as soon as send() returns.
-    const borrowed = value.byteLength <= small && value.constructor === Uint8Array
+    const borrowed = (owned || value.byteLength <= small) && value.constructor === Uint8Array
     return { format: ValueFormat.bytes, bytes: borrowed ? value as Uint8Array<ArrayBuffer> : new Uint8Array(value) }
   }
   const bytes = new Encoder().encode(value)

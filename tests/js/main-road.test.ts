@@ -73,6 +73,37 @@ describe('the main road', () => {
     expect([first, second, last]).toEqual([new Uint8Array([1, 2, 3]), new Uint8Array(100_000).fill(1), new Uint8Array([1, 2, 3])])
   })
 
+  it('gives buffers away where it is told so, and what was not delivered still has them', async () => {
+    const { ab, ba } = await pair()
+    const arrived = collect(ba, 3)
+    const buffer = new Uint8Array(300_000).fill(7).buffer
+    const view = new Uint8Array(new Uint8Array(300_000).fill(8).buffer, 1000, 5000)
+    const inside = { at: new Float32Array(60_000).fill(9) }
+    void ab.send(buffer, { transfer: [buffer] })
+    void ab.send(view, { transfer: [view.buffer] })
+    void ab.send(inside, { transfer: [inside.at.buffer] })
+    expect([buffer.byteLength, view.byteLength, inside.at.byteLength]).toEqual([0, 0, 0])
+    expect(await arrived).toEqual([
+      new Uint8Array(300_000).fill(7).buffer, new Uint8Array(5000).fill(8), { at: new Float32Array(60_000).fill(9) },
+    ])
+    await ab.delivered()
+
+    ba.pause()
+    const lost = new Uint8Array(2_000_000).fill(3).buffer
+    const undelivered = event<unknown>(ab, 'undelivered')
+    void ab.send(lost, { transfer: [lost] })
+    ba.provider.destroy()
+    expect(await undelivered).toEqual(new Uint8Array(2_000_000).fill(3).buffer)
+  })
+
+  it('gives nothing away that cannot be, and sends nothing then', async () => {
+    const { ab } = await pair()
+    const buffer = new ArrayBuffer(8)
+    ab.on('error', () => {})
+    await expect(ab.send(buffer, { transfer: [buffer, {} as ArrayBuffer] })).rejects.toMatchObject({ type: 'data-clone' })
+    expect(buffer.byteLength).toBe(8)
+  })
+
   it('connects before the peer is open, and tells the other side what was given', async () => {
     const { ab, ba } = await pair()
     expect(ba).toMatchObject({ peer: 'a', connectionId: ab.connectionId, label: ab.label, metadata: { hello: 1 }, protocol: 'native' })
