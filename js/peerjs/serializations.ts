@@ -90,8 +90,8 @@ const builtIn: Record<string, (owner: SerializationOwner) => Serialization> = {
   raw: () => ({ looksInside: false, encode: bare, decode: (format, bytes) => [plain(format, bytes)] }),
 
   MsgPack: () => {
-    const { encode, Decoder } = msgpack!
-    const decoder = new Decoder()
+    const { encode, MessagePackStream } = msgpack!
+    const decoder = new MessagePackStream()
     return {
       looksInside: true,
       encode: value => asBytes(encode(value)),
