@@ -317,8 +317,9 @@ function writeRecord(value: Record<string, unknown>): void {
 }
 
 function writeOther(value: object): void {
-  if (value instanceof Uint8Array) return writeBytes(value)
-  if (ArrayBuffer.isView(value)) return writeBytes(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))
+  if (ArrayBuffer.isView(value)) {
+    return writeBytes(value instanceof Uint8Array ? value : new Uint8Array(value.buffer, value.byteOffset, value.byteLength))
+  }
   if (value instanceof Date) return writeText(Date.prototype.toString.call(value))
   const brand = Object.prototype.toString.call(value).slice(8, -1)
   switch (brand) {
