@@ -6,7 +6,7 @@
 import { PeerError } from '../errors.js'
 
 /** Containers inside one another. Both directions refuse more: neither the stack nor a cycle may be the limit. */
-const depthLimit = 512
+const depthLimit = 256
 
 /** Binary of at least this many bytes is copied once, into the result. */
 const apart = 4096
@@ -43,7 +43,7 @@ let ancestors: unknown[] = []
  * peerbridge; PeerJS has no bytes for it either, and reads 1.1e-308.
  *
  * @throws {PeerError} 'data-clone' for what BinaryPack cannot carry: functions, symbols, BigInts, Map, Set, RegExp, plain Errors,
- * Promises, boxed primitives, shared buffers, cycles, more than 512 levels.
+ * Promises, boxed primitives, shared buffers, cycles, more than 256 levels.
  */
 export function pack(value: unknown): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>> {
   // A getter in the value may send something itself.
@@ -80,13 +80,13 @@ function replaceScratch(size = scratchSize): void {
   view = new DataView(out.buffer)
 }
 
-/** Something that cannot be packed: what it is, for people, and the thing itself, to find where it was. */
+/** Something that cannot be packed: what it is, for people, and the thing itself where that says where it was. */
 class Refused {
-  constructor(readonly what: string, readonly culprit: unknown) {}
+  constructor(readonly what: string, readonly culprit?: unknown) {}
 }
 
 function refusal(value: unknown, { what, culprit }: Refused): PeerError {
-  const path = pathTo(value, culprit)
+  const path = culprit === undefined ? '' : pathTo(value, culprit)
   return new PeerError('data-clone', `This value holds ${what}${path ? ` at ${path}` : ''}, which PeerJS's binary serialization cannot carry.`)
 }
 
@@ -228,7 +228,7 @@ function writeHead(fix: number, tag16: number, length: number): void {
     end += 4
   }
   else {
-    throw new Refused(`${length} bytes in one piece`, undefined)
+    throw new Refused(`${length} bytes in one piece`)
   }
 }
 
@@ -290,7 +290,7 @@ function writeBytes(bytes: Uint8Array): void {
 
 function writeObject(value: object): void {
   for (let i = depth - 1; i >= 0; i--) if (ancestors[i] === value) throw new Refused('itself', value)
-  if (depth >= depthLimit) throw new Refused(`more than ${depthLimit} levels`, undefined)
+  if (depth >= depthLimit) throw new Refused(`more than ${depthLimit} levels`)
   ancestors[depth++] = value
   if (Array.isArray(value)) {
     const { length } = value
@@ -405,7 +405,7 @@ let level = 0
  * because of bytes that are there; nesting is limited; keys never reach a prototype. Text that is not UTF-8 shows U+FFFD.
  *
  * @throws {PeerError} 'protocol-violation' for bytes that are no value: cut short, followed by others, an empty frame, a tag that
- * PeerJS never sends, more than 512 levels.
+ * PeerJS never sends, more than 256 levels.
  */
 export function unpack(bytes: Uint8Array | ArrayBuffer): unknown {
   source = bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes)
@@ -579,7 +579,7 @@ function readList(count: number, limit: number): unknown[] {
   if (count > limit - at) throw violation('it ends too early')
   if (++level > depthLimit) throw violation(`it is nested more than ${depthLimit} levels deep`)
   // Every element has a byte at least, and all of those are there; still no more at once than a small page of memory.
-  const list = new Array<unknown>(Math.min(count, 8192))
+  const list = new Array<unknown>(Math.min(count, 4096))
   const bytes = source
   for (let i = 0; i < count; i++) {
     const tag = bytes[at]!

@@ -8,14 +8,14 @@ import { Decoder, Encoder } from '@msgpack/msgpack'
 import { PeerError } from '../errors.js'
 
 /** Containers inside one another, in both directions. */
-const depthLimit = 512
+const depthLimit = 256
 
 /**
  * The bytes of a value, as PeerJS makes them, in memory of their own. A Uint8Array arrives as one, other views and ArrayBuffers as
  * Uint8Array (PeerJS sends {} for an ArrayBuffer), a Date as a Date, undefined as null.
  *
  * @throws {PeerError} 'data-clone' for what would not arrive: functions, symbols, BigInts, Map, Set, RegExp, Blobs, Promises, cycles,
- * more than 512 levels.
+ * more than 256 levels.
  */
 export function encode(value: unknown): Uint8Array<ArrayBuffer> {
   try {
@@ -98,7 +98,7 @@ export class MessagePackStream {
    * A value that cannot be read ends the stream for good: nobody knows what follows it. Values before it in the same frame are
    * returned, and `failed` says why they are the last; the next frame throws it.
    *
-   * @throws {PeerError} 'protocol-violation' for a stream that failed: no MessagePack, a value beyond the limit, more than 512 levels.
+   * @throws {PeerError} 'protocol-violation' for a stream that failed: no MessagePack, a value beyond the limit, more than 256 levels.
    */
   push(bytes: Uint8Array | ArrayBuffer): unknown[] {
     if (this.#failed) throw this.#failed

@@ -26,7 +26,9 @@ function kinds() {
     'events, 30 in a list': events,
     'one event': events[0],
     'object of 25 bytes': { x: 12, y: 345, type: 'move', id: 7 },
-    'integers, 17 kinds': [0, 1, -1, 0x7f, 0x0f, 0x7fff, 0x0fff, 0x7fff_ffff, 0x0fff_ffff, 0x0f_ffff_ffff_ffff, -33, -128, -129, -32_769, 255, 256, 65_536],
+    'integers, 17 kinds': [
+      0, 1, -1, 0x7f, 0x0f, 0x7fff, 0x0fff, 0x7fff_ffff, 0x0fff_ffff, 0x0f_ffff_ffff_ffff, -33, -128, -129, -32_769, 255, 256, 65_536,
+    ],
     'fractions, 5,000': Array.from({ length: 5000 }, () => (random() - 0.5) * 1000),
     'zeros, 5,000': new Array(5000).fill(0),
     'object of 5,000 integer keys': Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [i, i])),
@@ -90,9 +92,9 @@ export function measure(rounds, only) {
   const results = {}
   for (const { kind, size } of lanes) results[kind] = { size, peerbridge: { pack: [], unpack: [] }, peerjs: { pack: [], unpack: [] } }
   // Everything once first, for the compiler: it decides by all that it has seen.
-  for (const { codecs } of lanes) for (const codec of Object.values(codecs)) for (const what of Object.values(codec)) calibrate(what)
-  const times = new Map()
-  for (const { codecs } of lanes) for (const codec of Object.values(codecs)) for (const what of Object.values(codec)) times.set(what, calibrate(what))
+  const all = lanes.flatMap(({ codecs }) => Object.values(codecs).flatMap(codec => Object.values(codec)))
+  for (const what of all) calibrate(what)
+  const times = new Map(all.map(what => [what, calibrate(what)]))
   for (let round = 0; round < rounds; round++) {
     for (const { kind, codecs } of lanes) {
       for (const way of ['pack', 'unpack']) {
@@ -110,4 +112,51 @@ export function measure(rounds, only) {
   return results
 }
 
-if (typeof window !== 'undefined') window.lab = { measure }
+const nested = levels => JSON.parse('['.repeat(levels) + ']'.repeat(levels))
+
+/** What nobody may send, or get us to read. */
+const bombs = {
+  '5 bytes that ask for 33,554,431 elements': () => ours.unpack(Uint8Array.of(0xdd, 1, 0xff, 0xff, 0xff)),
+  '5 bytes that ask for 4 GiB of text': () => ours.unpack(Uint8Array.of(0xd9, 0xff, 0xff, 0xff, 0xff)),
+  '20,000 levels': (bytes => () => ours.unpack(bytes))(new Uint8Array(20_000).fill(0x91)),
+  '500 lists that each ask for all that is left': (bytes => () => ours.unpack(bytes))(
+    Uint8Array.from({ length: 8000 }, (_, i) => (i >= 2500 ? 0xc4 : [0xdd, 0, 0, (7900 - i) >> 8, (7900 - i) & 0xff][i % 5])),
+  ),
+  '20,000 levels, to be packed': (value => () => ours.pack(value))(nested(20_000)),
+}
+
+/** µs until each is refused, and, where that can be known, bytes allocated meanwhile. */
+export function refuse(rounds) {
+  const memory = () => {
+    const { heapUsed, arrayBuffers } = globalThis.process.memoryUsage()
+    return heapUsed + arrayBuffers
+  }
+  return Object.fromEntries(Object.entries(bombs).map(([name, bomb]) => {
+    const once = () => {
+      try {
+        bomb()
+      }
+      catch (error) {
+        if (error.name === 'PeerError') return
+        throw error
+      }
+      throw new Error(`${name}: not refused`)
+    }
+    const times = calibrate(once)
+    const took = []
+    let allocated = 0
+    for (let round = 0; round < rounds; round++) {
+      const began = performance.now()
+      for (let i = 0; i < times; i++) once()
+      took.push((performance.now() - began) * 1000 / times)
+      if (!globalThis.process) continue
+      const before = memory()
+      for (let i = 0; i < 20; i++) once()
+      // The most of all rounds: a collection in between makes it too little.
+      allocated = Math.max(allocated, (memory() - before) / 20)
+    }
+    return [name, { took, allocated: globalThis.process ? allocated : undefined }]
+  }))
+}
+
+if (typeof window !== 'undefined') window.lab = { measure, refuse }

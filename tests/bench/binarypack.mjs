@@ -18,7 +18,9 @@ export async function main(args) {
     entryPoints: [fileURLToPath(new URL('binarypack-page.js', import.meta.url))], bundle: true, format: 'esm', outfile, logLevel: 'error',
     nodePaths: [join(root, 'node_modules')],
   })
-  const places = new Map([['Node', (await import(pathToFileURL(outfile).href)).measure(given.rounds, given.only)]])
+  const here = await import(pathToFileURL(outfile).href)
+  const places = new Map([['Node', here.measure(given.rounds, given.only)]])
+  const refused = new Map([['Node', here.refuse(given.rounds)]])
   const server = await serve()
   try {
     for (const name of given.browsers) {
@@ -27,6 +29,7 @@ export async function main(args) {
       try {
         const page = await browser.open(`${origin}/tests/bench/binarypack.html`)
         places.set(browser.name, await page.call('measure', given.rounds, given.only))
+        refused.set(browser.name, await page.call('refuse', given.rounds))
       }
       finally {
         await browser.close()
@@ -49,10 +52,14 @@ export async function main(args) {
     return [`${place}, ${kind}`, ...cells, size]
   }))
   console.log(table(head, rows))
+  const bombHead = ['refused', 'µs', 'allocated, KiB']
+  const bombRows = [...refused].flatMap(([place, bombs]) => Object.entries(bombs).map(([name, { took, allocated }]) =>
+    [`${place}, ${name}`, digits(median(took)), allocated === undefined ? '' : (allocated / 1024).toFixed(1)]))
+  console.log(table(bombHead, bombRows))
   if (!given.write || given.only || given.rounds < 5) return
   return {
     title: 'BinaryPack',
     text: `PeerJS's bytes, made and read by ours and by peerjs-js-binarypack 2.1.0; the two take turns. Medians of ${given.rounds} rounds, each long enough for the clock. Both make the same bytes of each of these values.`,
-    table: markdownTable(head, rows), about: `load ${before} before and ${load()} after`, raw, unit: 'µs',
+    table: `${markdownTable(head, rows)}\n\n${markdownTable(bombHead, bombRows)}`, about: `load ${before} before and ${load()} after`, raw, unit: 'µs',
   }
 }
