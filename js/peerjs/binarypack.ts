@@ -184,9 +184,8 @@ function writeNumber(value: number): void {
     }
     return
   }
-  // PeerJS adds up a 64-bit integer in a double and takes 2^64 off a negative one: those it reads right only as float64. So
-  // is 2^63 itself, whose int64 is negative.
-  if (value > 0 && value < 2 ** 64 && value !== 2 ** 63 && Math.floor(value) === value) {
+  // PeerJS adds up a 64-bit integer in a double and takes 2^64 off a negative one: those it reads right only as float64.
+  if (value > 0 && value < 2 ** 64 && Math.floor(value) === value) {
     if (value < 2 ** 32) {
       out[end++] = 0xce
     }

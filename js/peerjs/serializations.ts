@@ -91,11 +91,11 @@ const builtIn: Record<string, (owner: SerializationOwner) => Serialization> = {
 
   MsgPack: () => {
     const { encode, MessagePackStream } = msgpack!
-    const decoder = new MessagePackStream()
+    const stream = new MessagePackStream()
     return {
       looksInside: true,
       encode: value => asBytes(encode(value)),
-      decode: (format, bytes) => decoder.push(binary(format, bytes)),
+      decode: (format, bytes) => stream.push(binary(format, bytes)),
     }
   },
 }

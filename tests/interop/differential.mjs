@@ -97,7 +97,7 @@ function values(random) {
   const views = [Int8Array, Int16Array, Uint16Array, Int32Array, Float32Array, Float64Array, BigInt64Array]
   const binaries = [
     bytes, () => bytes().buffer, () => bytes().subarray(below(5)), () => Buffer.from(bytes()), () => new Uint8ClampedArray(bytes()),
-    () => new (pick(views))(Uint8Array.from({ length: 8 * below(5) }, () => below(256)).buffer),
+    () => new (pick(views))(Uint8Array.from({ length: 8 * (1 + below(5)) }, () => below(256)).buffer, 8 * below(2)),
   ]
   const names = ['__proto__', 'constructor', 'hasOwnProperty', 'toString', 'length', 'BYTES_PER_ELEMENT', '__peerData', '']
   const key = () => (random() < 0.02 ? pick(names) : random() < 0.1 ? String(below(50)) : text(20))
