@@ -7,6 +7,7 @@ import { messageOf, PeerError, type PeerErrorCode } from './errors.js'
 import { deferred, Emitter } from './events.js'
 import { MediaConnection } from './media-connection.js'
 import type { Serializers } from './peerjs/serializations.js'
+import type { SignalingName } from './signaling/choose.js'
 import { peerServer } from './signaling/peer-server.js'
 import type { SignalingTransport } from './signaling/transport.js'
 import { cloudHost, cloudPort, defaultConfig, isSecure, randomToken } from './util.js'
@@ -45,8 +46,12 @@ export interface PeerOptions {
   /** Of the HTTP requests. @default 'strict-origin-when-cross-origin' */
   referrerPolicy?: ReferrerPolicy
 
-  /** How signaling travels: PeerServer's WebSocket, or your own. @default 'peerserver' */
-  signaling?: 'peerserver' | SignalingTransport
+  /**
+   * How signaling travels. 'peerserver': WebSocket, and where that cannot be opened 'sse' (event stream and POST), then
+   * 'polling' (GET and POST), if the server has them. Named, it is only that one. Your own, see SignalingTransport. A list:
+   * the first that opens is used, the others stand by. @default 'peerserver'
+   */
+  signaling?: SignalingName | SignalingTransport | readonly (SignalingName | SignalingTransport)[]
   /** Comes back by itself when the server is lost. @default true */
   autoReconnect?: boolean | ReconnectOptions
   /** Serializations of your own, by the name that `connect()` is given; both sides need them. @default {} */
@@ -275,7 +280,7 @@ export class Peer extends Emitter<PeerEvents> {
   #start(id: string | undefined): void {
     const { options } = this
     this.#state = 'connecting'
-    this.#transport = typeof options.signaling === 'object' ? options.signaling : peerServer(options)
+    this.#transport = typeof options.signaling === 'object' && 'connect' in options.signaling ? options.signaling : peerServer(options)
     this.#driver = new Driver({
       config: coreConfig(options),
       rtc: options.config,

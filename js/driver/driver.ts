@@ -46,6 +46,8 @@ export interface Runtime {
   timer(fire: () => void): { set(at: number | null): void, dispose(): void }
   /** See turn.ts. */
   turn(flush: () => void): { add(bytes: number, soon: boolean): void, dispose(): void }
+  /** See ../signaling/choose.ts. */
+  transport(first: SignalingTransport): SignalingTransport
   /** See iterate.ts. */
   iterate(from: Readable): AsyncGenerator<unknown, void, undefined>
   /** See messages.ts. */
@@ -129,7 +131,7 @@ const isEvent = (type: string): boolean =>
 
 export class Driver {
   readonly #options: DriverOptions
-  readonly #transport: SignalingTransport
+  #transport: SignalingTransport
   readonly #links = new Map<number, Link>()
   readonly #channels = new Map<number, Channel>()
   /** Which channel carries a connection. */
@@ -186,6 +188,7 @@ export class Driver {
     const options = this.#options
     const runtime = this.#runtime = await (this.runtime = options.load())
     if (this.#disposed) return
+    this.#transport = runtime.transport(this.#transport)
     this.#core = runtime.create(options.config, performance.now())
     this.#turn = runtime.turn(() => {
       const awake = [...this.#awake]

@@ -11,6 +11,7 @@ export { Messages } from './messages.js'
 export { Spare } from './spare.js'
 export { PunctualTimer } from './timer.js'
 export { Turn } from './turn.js'
+export { chooseTransport } from '../signaling/choose.js'
 
 /** What named serializations make of values: only connections that have one, and those to PeerJS, need it. */
 export const loadSerializations = (): Promise<Serializations> => import('../peerjs/serializations.js')

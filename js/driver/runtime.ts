@@ -15,10 +15,14 @@ export async function loadRuntime(wasm?: CoreSource): Promise<Runtime> {
   const core = wasm ?? part<Awaited<PackedCore>>(import('../core/generated/wasm.js'))
   const late = part(import('./late.js'))
   const values = part(import('../values/index.js'))
-  const { iterate, loadCore, files, loadSerializations, readPath, watchEnvironment, Assemblies, Messages, PunctualTimer, Spare, Turn } = await late
+  const {
+    chooseTransport, iterate, loadCore, files, loadSerializations, readPath, watchEnvironment,
+    Assemblies, Messages, PunctualTimer, Spare, Turn,
+  } = await late
   const { create } = await loadCore({ wasm: core })
   return {
     create, values, serializations: loadSerializations, assemblies: () => new Assemblies(), files, watch: watchEnvironment, path: readPath,
+    transport: chooseTransport,
     timer: fire => new PunctualTimer(fire),
     turn: flush => new Turn(flush),
     spare: rtc => new Spare(rtc),

@@ -404,7 +404,7 @@ export class Hub {
   _lost(session: HubSession, code: number | undefined): void {
     const { client } = session
     if (client.session !== session || this.#closed) return
-    if (code === 1000 || code === 1001 || code === 1005) this.#leave(client)
+    if (code === 1000 || code === 1001 || code === 1005) this.#leave(client, this.#clock.now())
     else this.#drop(client, this.#clock.now())
   }
 
@@ -613,7 +613,8 @@ export class Hub {
       peer?.contacts?.delete(client.id)
       if (peer) this.#send(peer, `{"type":"LEAVE","src":"${client.id}","dst":"${id}"}`, now)
     }
-    this.#leave(client)
+    this.#release(client)
+    this.#leave(client, now)
     link?.close(1000, 'Goodbye')
   }
 
@@ -643,8 +644,8 @@ export class Hub {
     this.#tell('disconnect', client)
   }
 
-  /** The client is gone; for good, unless `now` says that it may come back for what it missed. */
-  #leave(client: Client, now?: number): void {
+  /** The client is gone. One that counts may come back for what it missed, also when it closed its link properly: to change it. */
+  #leave(client: Client, now: number): void {
     const here = client.session !== null
     this.#forget(client, now)
     if (here) this.#tell('disconnect', client)
@@ -658,7 +659,8 @@ export class Hub {
     }
     this.#reserved.delete(client)
     if (this.#clients.get(client.id) === client) this.#clients.delete(client.id)
-    if (now === undefined || !client.numbers?.kept.length) return this.#release(client)
+    if (now === undefined || !client.numbers) return this.#release(client)
+    this.#away.delete(client.id)
     this.#away.set(client.id, { client, until: now + this.options.outage_timeout })
     if (this.#away.size <= this.options.concurrent_limit) return
     for (const { client: oldest } of this.#away.values()) {

@@ -18,7 +18,7 @@ export function early(transport: SignalingTransport, id: string | undefined, tok
 
   function open(id: string): void {
     // The core will say what is wrong with it; 256 is its own limit.
-    if (end.aborted || !id || id.length > 256 || !util.validateId(id)) return
+    if (end.aborted || transport.late || !id || id.length > 256 || !util.validateId(id)) return
     const heard: Report[] = []
     let report = (what: Report): unknown => heard.push(what)
     let opened = false
@@ -42,13 +42,13 @@ export function early(transport: SignalingTransport, id: string | undefined, tok
       })
       const close = (): void => channel.close()
       end.addEventListener('abort', close)
-      take = (wanted, proof, handlers) => {
+      take = (wanted, proof, handlers, progress) => {
         take = undefined
         end.removeEventListener('abort', close)
         // One that was open and is gone would only be lost again.
         if (over || wanted !== id || proof !== token) {
           close()
-          return transport.connect(wanted, proof, handlers)
+          return transport.connect(wanted, proof, handlers, progress)
         }
         report = what => what(handlers)
         heard.forEach(report)
@@ -70,12 +70,12 @@ export function early(transport: SignalingTransport, id: string | undefined, tok
   })
 
   return {
-    name: transport.name,
+    ...transport,
     requestId(signal) {
       const first = ids
       ids = undefined
       return first ?? ask(signal)
     },
-    connect: (id, token, handlers) => (take ?? transport.connect).call(transport, id, token, handlers),
+    connect: (...how) => (take ?? transport.connect).apply(transport, how),
   }
 }

@@ -1,6 +1,7 @@
 import { messageOf, PeerError } from '../errors.js'
 import { noop } from '../events.js'
 import { version } from '../version.js'
+import { randomToken } from '../util.js'
 import type { SignalingChannel, SignalingHandlers, SignalingTransport } from './transport.js'
 
 /** Where a PeerServer listens. */
@@ -14,11 +15,24 @@ export interface PeerServerLocation {
   secure: boolean
   /** Of the HTTP requests. @default 'strict-origin-when-cross-origin' */
   referrerPolicy?: ReferrerPolicy
+  /** @default 'peerserver' */
+  signaling?: unknown
 }
 
+/** One that others can take the place of, see choose.ts. */
+export interface PeerServerTransport extends SignalingTransport {
+  readonly at: PeerServerLocation
+  /** Names the life of this page to a server that counts messages. */
+  readonly session: string
+}
+
+/** Without the scheme's first letters. */
+export const baseOf = (at: PeerServerLocation): string => `${at.secure ? 's' : ''}://${at.host}:${at.port}${at.path}`
+
 /** WebSocket and HTTP as PeerServer speaks them; the default transport. */
-export function peerServer(at: PeerServerLocation): SignalingTransport {
-  const base = `${at.secure ? 's' : ''}://${at.host}:${at.port}${at.path}`
+export function peerServer(at: PeerServerLocation): PeerServerTransport {
+  const base = baseOf(at)
+  const session = randomToken()
   const encode = encodeURIComponent
 
   async function get(what: string, signal?: AbortSignal): Promise<Response> {
@@ -39,12 +53,16 @@ export function peerServer(at: PeerServerLocation): SignalingTransport {
 
   return {
     name: 'peerserver',
+    at,
+    session,
+    late: (at.signaling ?? 'peerserver') !== 'peerserver',
     requestId: async signal => (await get('id', signal)).text(),
     listPeers: async signal => (await get('peers', signal)).json() as Promise<string[]>,
 
-    connect(id: string, token: string, handlers: SignalingHandlers): SignalingChannel {
+    connect(id, token, handlers, progress): SignalingChannel {
       const where = `ws${base}peerjs`
       const url = `${where}?key=${encode(at.key)}&id=${encode(id)}&token=${encode(token)}&version=${version}`
+        + (progress?.() ?? `&link=${session}.1&got=0&sent=0`)
       let report: SignalingHandlers | null = handlers
       let opened = false
       const closed = (reason: string): void => {

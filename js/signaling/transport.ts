@@ -10,8 +10,11 @@ export interface SignalingHandlers {
 
 /** One way to the signaling server, open or opening. */
 export interface SignalingChannel {
-  /** One signaling message, JSON text. Only called after `opened`; throws when the channel cannot take it. */
-  send(text: string): void
+  /**
+   * One signaling message, JSON text. Only called after `opened`; throws when the channel cannot take it.
+   * @param number where messages are counted (js/signaling/counting.ts): its number; a HEARTBEAT has none
+   */
+  send(text: string, number?: number): void
   /** Ends it; nothing is reported afterwards. Twice is harmless. */
   close(): void
 }
@@ -26,8 +29,13 @@ export interface SignalingChannel {
 export interface SignalingTransport {
   /** For logs. */
   readonly name: string
-  /** Called for every attempt; must not throw: what is wrong at once is reported by `closed`, later. */
-  connect(id: string, token: string, handlers: SignalingHandlers): SignalingChannel
+  /** Is not to be connected before the core asks for it. */
+  readonly late?: boolean
+  /**
+   * Called for every attempt; must not throw: what is wrong at once is reported by `closed`, later.
+   * @param progress what the server is told of messages that were counted, as a query; asked again for every request
+   */
+  connect(id: string, token: string, handlers: SignalingHandlers, progress?: () => string): SignalingChannel
   /** An id for a peer that brought none. Rejects when there is none to be had. Left out: a random one is made. */
   requestId?(signal: AbortSignal): Promise<string>
   /** Ids of all peers, where the server tells. */

@@ -116,7 +116,7 @@ export const runtime = (core: FakeCore): Runtime => ({
   serializations: () => import('../../js/peerjs/serializations.js'),
   assemblies: () => new Assemblies(),
   files,
-  watch: watchEnvironment,
+  transport: first => first, watch: watchEnvironment,
   path: readPath,
   timer: fire => new PunctualTimer(fire),
   turn: flush => new Turn(flush),

@@ -33,8 +33,12 @@ afterEach(() => {
 
 describe('PeerServer', () => {
   it('is reached at PeerServer\'s URL, with id and token encoded', () => {
-    peerServer(at).connect('a b', 't&t', handlers())
-    expect(FakeWebSocket.made[0]!.url).toBe(`wss://h:9000/my/app/peerjs?key=k&id=a%20b&token=t%26t&version=${version}`)
+    const server = peerServer(at)
+    server.connect('a b', 't&t', handlers())
+    expect(FakeWebSocket.made[0]!.url)
+      .toBe(`wss://h:9000/my/app/peerjs?key=k&id=a%20b&token=t%26t&version=${version}&link=${server.session}.1&got=0&sent=0`)
+    server.connect('a', 't', handlers(), () => '&link=x.2&got=3&sent=4')
+    expect(FakeWebSocket.made[1]!.url).toMatch(/&link=x\.2&got=3&sent=4$/)
   })
 
   it('carries text both ways, drops what is no text, and reports the end', () => {
