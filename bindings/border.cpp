@@ -50,6 +50,13 @@ Wire* wire(std::uint32_t handle, std::uint32_t connection) {
   return endpoint == nullptr ? nullptr : endpoint->wire(connection);
 }
 
+/// The same where it is the native protocol: PeerJS has neither small messages that share frames, nor acknowledgements
+/// that could be held back, nor files.
+Framing* framing(std::uint32_t handle, std::uint32_t connection) {
+  Endpoint* endpoint = find(handle);
+  return endpoint == nullptr ? nullptr : endpoint->framing(connection);
+}
+
 Millis millis(double now) { return static_cast<Millis>(now); }
 
 // -- control border ------------------------------------------------------------------------------------
@@ -236,7 +243,7 @@ EMSCRIPTEN_KEEPALIVE std::uint32_t pb_inline_limit() { return static_cast<std::u
 /// Where to write `length` bytes at once. 0: refused. 1: accepted, nothing to write.
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_put(std::uint32_t endpoint, std::uint32_t connection, std::uint32_t lane,
                                           std::uint32_t format, std::uint32_t length) {
-  Wire* frames = wire(endpoint, connection);
+  Framing* frames = framing(endpoint, connection);
   if (frames == nullptr || !isLane(lane) || format > 15) return 0;
   bool accepted = false;
   const std::span<std::byte> target =
@@ -268,13 +275,12 @@ EMSCRIPTEN_KEEPALIVE std::uint32_t pb_mark(std::uint32_t endpoint, std::uint32_t
 }
 
 EMSCRIPTEN_KEEPALIVE void pb_hold(std::uint32_t endpoint, std::uint32_t connection, std::uint32_t held, double now) {
-  if (Wire* frames = wire(endpoint, connection)) frames->hold(held != 0, millis(now));
+  if (Framing* frames = framing(endpoint, connection)) frames->hold(held != 0, millis(now));
 }
 
 EMSCRIPTEN_KEEPALIVE std::uint32_t pb_transfer_put(std::uint32_t endpoint, std::uint32_t connection,
                                                    std::uint32_t transfer, double length) {
-  Endpoint* found = find(endpoint);
-  Framing* frames = found == nullptr ? nullptr : found->framing(connection);
+  Framing* frames = framing(endpoint, connection);
   return frames == nullptr || !(length >= 0) ? 0 : frames->transferPut(transfer, static_cast<std::uint64_t>(length));
 }
 

@@ -44,10 +44,10 @@ class Endpoint {
   /// kNever when there is none.
   [[nodiscard]] Millis deadline() const;
 
-  /// What carries the messages of a connection, for put(), queue(), hasRoom(), mark(); null when there is none (unknown
+  /// What carries the messages of a connection, for queue(), hasRoom(), mark(); null when there is none (unknown
   /// handle, not negotiated yet, closed).
   [[nodiscard]] Wire* wire(ConnectionHandle connection);
-  /// The same where it is the native protocol, for transferPut(); null with PeerJS too.
+  /// The same where it is the native protocol, for put(), hold() and transferPut(); null with PeerJS.
   [[nodiscard]] Framing* framing(ConnectionHandle connection);
 
   /// See Framing::next(). `channel` is one that was bound to the connection (ChannelBind, StripeBind).

@@ -106,8 +106,8 @@ class Connection final : private Negotiation::Sink {
   void channelOpened(ChannelHandle channel, std::size_t maxMessageSize, Millis now);
   void channelClosed(ChannelHandle channel, Millis now);
   void networkChanged(NetworkChange change, Millis now);
-  /// A frame came through `channel`; it is dropped when it comes too late or too early. `frame` may be only the beginning
-  /// of it, which has `length` bytes.
+  /// A frame came through `channel`; it is dropped when it comes too late or too early. `frame` may be only the
+  /// beginning of it, which has `length` bytes.
   void receive(ChannelHandle channel, std::span<const std::byte> frame, std::size_t length, bool text, Millis now);
 
   // -- the clock -------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ class Connection final : private Negotiation::Sink {
   Host& host_;
 
   Phase phase_;
-  std::unique_ptr<Framing> framing_;     ///< of the native protocol, or
+  std::unique_ptr<Framing> framing_;    ///< of the native protocol, or
   std::unique_ptr<PeerJsWire> peerJs_;  ///< of PeerJS's, once its channel is open
   std::optional<Protocol> protocol_;
   bool legacy_ = false;  ///< the other side said that it is PeerJS before 1.5

@@ -31,7 +31,7 @@ namespace peerbridge {
 class Framing final : public Wire {
  public:
   explicit Framing(const FramingConfig& config);
-  ~Framing() override;
+  ~Framing();
   Framing(Framing&&) noexcept;
   Framing& operator=(Framing&&) noexcept;
 
@@ -55,7 +55,7 @@ class Framing final : public Wire {
   // -- messages ------------------------------------------------------------------------------------
   /// A message of at most inlineBytes; the caller fills the span at once. Empty when refused (too long, too much
   /// waiting, closing). A zero-length message succeeds with an empty span too: `accepted` tells.
-  [[nodiscard]] std::span<std::byte> put(Lane lane, Format format, std::size_t length, bool& accepted) override;
+  [[nodiscard]] std::span<std::byte> put(Lane lane, Format format, std::size_t length, bool& accepted);
   /// A message of any length whose bytes stay with the caller and are fetched piece by piece by Fill (never for length
   /// 0). 0 when refused (closing, above maxMessageBytes, or not a lane and format for messages).
   [[nodiscard]] Ticket queue(Lane lane, Format format, std::uint64_t length) override;
@@ -72,7 +72,7 @@ class Framing final : public Wire {
   /// were not.
   [[nodiscard]] std::uint64_t acknowledged(Lane lane) const override;
   /// The application does not read: while held, nothing is acknowledged, so the other side stops after windowBytes.
-  void hold(bool held, Millis now) override;
+  void hold(bool held, Millis now);
 
   // -- transfers (files) ---------------------------------------------------------------------------
   // Every call is false (or 0) and changes nothing when the transfer is unknown, finished, or not in a state for it.

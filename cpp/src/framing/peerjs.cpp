@@ -145,8 +145,7 @@ Serialization serializationOf(std::string_view name) {
   return Serialization::Raw;
 }
 
-PeerJsWire::PeerJsWire(const FramingConfig& config, Serialization serialization, bool legacy)
-    : config_(config), serialization_(serialization), legacy_(legacy) {}
+PeerJsWire::~PeerJsWire() { end(); }
 
 void PeerJsWire::attach(std::size_t maxMessageSize, Millis) {
   attached_ = true;
@@ -154,16 +153,12 @@ void PeerJsWire::attach(std::size_t maxMessageSize, Millis) {
   highWater_ = std::max<std::uint64_t>(config_.highWaterBytes, 2);
 }
 
-void PeerJsWire::tell(FramingEvent::Kind kind, std::uint32_t marker) {
-  FramingEvent event;
-  event.kind = kind;
-  event.marker = marker;
-  events_.push(std::move(event));
-}
-
 std::optional<FramingEvent> PeerJsWire::poll() {
   if (events_.empty()) return std::nullopt;
-  std::optional<FramingEvent> event(std::move(events_.front()));
+  std::optional<FramingEvent> event;
+  event.emplace();
+  event->kind = events_.front().kind;
+  event->marker = events_.front().marker;
   events_.pop();
   return event;
 }
@@ -177,7 +172,13 @@ void PeerJsWire::end() {
   over_ = true;
   closeAt_ = expireAt_ = kNever;
   delivery_.reset();
-  unfinished_.clear();
+  while (!unfinished_.empty()) forget(0);
+}
+
+void PeerJsWire::forget(std::size_t index) {
+  unfinishedCost_ -= unfinished_[index]->cost;
+  delete unfinished_[index];
+  unfinished_.erase(unfinished_.begin() + static_cast<std::ptrdiff_t>(index));
 }
 
 // -- sending -------------------------------------------------------------------------------------------
@@ -192,38 +193,33 @@ Ticket PeerJsWire::queue(Lane lane, Format format, std::uint64_t length) {
   Message message;
   message.ticket = lastTicket_;
   message.format = format;
+  message.lane = static_cast<std::uint8_t>(lane);
   message.length = length;
-  lanes_[index(lane)].push(message);
-  ++added_[index(lane)];
+  queues_[lane == Lane::High ? 0 : 1].push(message);
   queuedBytes_ += length + kMessageCost;
   full_ = full_ || queuedBytes_ > config_.queueBytes;
   return message.ticket;
 }
 
 bool PeerJsWire::withdraw(Ticket ticket) {
-  for (Ring<Message>& lane : lanes_) {
-    // Tickets rise, but for the day they begin anew.
-    std::size_t from = 0;
-    for (std::size_t to = lane.size(); from < to;) {
-      const std::size_t middle = (from + to) / 2;
-      if (static_cast<std::int32_t>(lane[middle].ticket - ticket) < 0) {
-        from = middle + 1;
-      } else {
-        to = middle;
-      }
+  for (Ring<Message>& queue : queues_) {
+    for (std::size_t i = 0; i < queue.size(); ++i) {
+      Message& message = queue[i];
+      if (message.lane == kMark || message.ticket != ticket) continue;
+      if (message.offset > 0 || std::exchange(message.withdrawn, true)) return false;
+      unqueue(message.length);
+      return true;
     }
-    if (from == lane.size() || lane[from].ticket != ticket) continue;
-    Message& message = lane[from];
-    if (message.offset > 0 || std::exchange(message.withdrawn, true)) return false;
-    unqueue(message.length);
-    return true;
   }
   return false;
 }
 
 std::uint32_t PeerJsWire::mark() {
   if (++lastMarker_ == 0) ++lastMarker_;
-  marks_.push({lastMarker_, added_});
+  Message mark;
+  mark.ticket = lastMarker_;
+  // What is High and was sent before leaves before it, too.
+  queues_[1].push(mark);
   return lastMarker_;
 }
 
@@ -234,35 +230,33 @@ void PeerJsWire::unqueue(std::uint64_t bytes) {
   tell(FramingEvent::Kind::Room);
 }
 
-bool PeerJsWire::drained() const {
-  return !again_ && std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane.empty(); });
-}
+bool PeerJsWire::drained() const { return !again_ && queues_[0].empty() && queues_[1].empty(); }
 
 bool PeerJsWire::wantsTransmit() const { return attached_ && !over_ && (!drained() || (closing_ && !drainedTold_)); }
 
 void PeerJsWire::leave(std::uint64_t bufferedAmount) {
   const std::uint64_t position = sent_ - std::min(sent_, bufferedAmount);
-  for (; !ends_.empty() && ends_.front().position <= position; ends_.pop()) ++left_[ends_.front().lane];
-  const auto all = [this](const Mark& mark) {
-    return std::equal(left_.begin(), left_.end(), mark.counts.begin(), std::greater_equal<>());
-  };
-  for (; !marks_.empty() && all(marks_.front()); marks_.pop())
-    tell(FramingEvent::Kind::Delivered, marks_.front().marker);
+  for (; !ends_.empty() && ends_.front().position <= position; ends_.pop()) {
+    const End& end = ends_.front();
+    ++left_[end.lane];
+    if (end.lane == kMark) tell(FramingEvent::Kind::Delivered, end.marker);
+  }
 }
 
-std::size_t PeerJsWire::nextLane() {
+Ring<PeerJsWire::Message>* PeerJsWire::nextQueue() {
   // The pieces of a stream have no names, so they cannot make way for others.
-  if (lastLane_ < kLanes && serialization_ == Serialization::MsgPack) return lastLane_;
-  std::size_t lane = 0;
-  for (; lane < kLanes; ++lane) {
-    Ring<Message>& messages = lanes_[lane];
-    for (; !messages.empty() && messages.front().withdrawn; messages.pop()) {
-      ends_.push({sent_, lane});
-      unqueue(kMessageCost);
+  if (midway_ != nullptr && serialization_ == Serialization::MsgPack) return midway_;
+  for (Ring<Message>& queue : queues_) {
+    for (; !queue.empty(); queue.pop()) {
+      const Message& message = queue.front();
+      if (message.lane != kMark) {
+        if (!message.withdrawn) return &queue;
+        unqueue(kMessageCost);
+      }
+      ends_.push({sent_, message.ticket, message.lane});
     }
-    if (!messages.empty()) break;
   }
-  return lane;
+  return nullptr;
 }
 
 std::byte* PeerJsWire::buffer(std::size_t length) {
@@ -273,9 +267,9 @@ std::byte* PeerJsWire::buffer(std::size_t length) {
   return buffer_.get();
 }
 
-/// The next frame of this lane. Before: a message of it waits.
-Action PeerJsWire::cut(std::size_t lane) {
-  Message& message = lanes_[lane].front();
+/// The next frame of this queue. Before: a message of it waits.
+Action PeerJsWire::cut(Ring<Message>& queue) {
+  Message& message = queue.front();
   std::uint64_t most = message.length;
   if (serialization_ == Serialization::Binary) most = kPiece;
   if (serialization_ == Serialization::MsgPack) most = kStreamFrame;
@@ -308,12 +302,12 @@ Action PeerJsWire::cut(std::size_t lane) {
     action.offset = message.offset;
   }
   message.offset += length;
-  lastLane_ = lane;
+  midway_ = &queue;
   if (message.offset == message.length) {
     ++stats_.messagesSent;
-    ends_.push({sent_, lane});
-    lanes_[lane].pop();
-    lastLane_ = kLanes;
+    ends_.push({sent_, 0, message.lane});
+    queue.pop();
+    midway_ = nullptr;
     unqueue(kMessageCost);
   }
   unqueue(length);
@@ -360,7 +354,7 @@ Action PeerJsWire::next(std::uint64_t bufferedAmount, Millis now, Slot slot) {
     wait.low = bufferedAmount / 2;
     return wait;
   }
-  if (const std::size_t lane = nextLane(); lane < kLanes) return cut(lane);
+  if (Ring<Message>* queue = nextQueue()) return cut(*queue);
   leave(bufferedAmount);
   if (closing_ && !drainedTold_) {
     const std::string_view goodbye = closeFrame(serialization_);
@@ -368,7 +362,8 @@ Action PeerJsWire::next(std::uint64_t bufferedAmount, Millis now, Slot slot) {
       std::memcpy(buffer(goodbye.size()), goodbye.data(), goodbye.size());
       return send({goodbye.size(), legacy_ && serialization_ == Serialization::Json});
     }
-    if (bufferedAmount > kFarewellBacklog) {
+    if (drainBy_ == kNever) drainBy_ = now + config_.closeTimeout;
+    if (bufferedAmount > kFarewellBacklog && now < drainBy_) {
       wait.low = kFarewellBacklog;
       return wait;
     }
@@ -376,8 +371,8 @@ Action PeerJsWire::next(std::uint64_t bufferedAmount, Millis now, Slot slot) {
     closeAt_ = std::min(closeAt_, now + config_.closeTimeout);
     tell(FramingEvent::Kind::Drained);
   }
-  // Who waits for a mark wants to know when the buffer is empty.
-  wait.low = marks_.empty() ? highWater_ / 2 : 0;
+  // Who waits for a mark, or counts what left, wants to know when the buffer is empty.
+  wait.low = 0;
   return wait;
 }
 
@@ -440,29 +435,31 @@ void PeerJsWire::take(const Piece& piece, std::span<const std::byte> bytes, Mill
   if (piece.total == 0 || piece.total - 1 > config_.maxMessageBytes / kPiece) return violation(Rule::PieceOfTooMany);
   if (piece.n >= piece.total) return violation(Rule::PieceBeyondTheLast);
   // The newest is the likeliest.
-  const auto found = std::find_if(unfinished_.rbegin(), unfinished_.rend(),
-                                  [&piece](const Unfinished& one) { return one.id == piece.id; });
-  const bool first = found == unfinished_.rend();
+  std::size_t at = unfinished_.size();
+  while (at > 0 && unfinished_[at - 1]->id != piece.id) --at;
+  const bool first = at == 0;
   if (first) {
     if (piece.total == 1 && isCloseFrame(bytes)) return peerCloses(now);
     if (unfinished_.size() >= config_.maxUnfinishedMessages) return violation(Rule::TooManyUnfinishedMessages);
-    Unfinished& fresh = unfinished_.emplace_back();
-    fresh.id = piece.id;
-    fresh.total = piece.total;
+    auto* const fresh = new Unfinished;
+    unfinished_.push_back(fresh);
+    at = unfinished_.size();
+    fresh->id = piece.id;
+    fresh->total = piece.total;
     if (++lastHandle_ == 0) ++lastHandle_;
-    fresh.handle = lastHandle_;
+    fresh->handle = lastHandle_;
     expireAt_ = std::min(expireAt_, now + config_.unfinishedTimeout);
   }
-  Unfinished& message = first ? unfinished_.back() : *found;
+  Unfinished& message = *unfinished_[at - 1];
   if (message.total != piece.total) return violation(Rule::PieceOfAnotherTotal);
-  const std::size_t word = piece.n / 32;
-  const std::uint32_t bit = 1U << (piece.n % 32);
-  if (word >= message.there.size()) message.there.resize(word + 1);
-  if ((message.there[word] & bit) != 0) {
+  const std::size_t byte = piece.n / 8;
+  const int bit = 1 << (piece.n % 8);
+  if (byte >= message.there.size()) message.there.resize(byte + 1);
+  if ((message.there[byte] & bit) != 0) {
     ++stats_.duplicatesDropped;
     return;
   }
-  message.there[word] |= bit;
+  message.there[byte] = static_cast<char>(message.there[byte] | bit);
   ++message.count;
   message.touched = now;
   message.bytes += bytes.size();
@@ -482,8 +479,7 @@ void PeerJsWire::take(const Piece& piece, std::span<const std::byte> bytes, Mill
   part.piece = piece.n;
   if (!part.last) return;
   ++stats_.messagesReceived;
-  unfinishedCost_ -= message.cost;
-  unfinished_.erase(unfinished_.begin() + (&message - unfinished_.data()));
+  forget(at - 1);
 }
 
 std::optional<Delivery> PeerJsWire::delivery() { return std::exchange(delivery_, std::nullopt); }
@@ -509,7 +505,7 @@ void PeerJsWire::abort(std::string_view, ErrorCode) {
   end();
 }
 
-Millis PeerJsWire::deadline() const { return std::min(closeAt_, expireAt_); }
+Millis PeerJsWire::deadline() const { return std::min({closeAt_, expireAt_, drainedTold_ ? kNever : drainBy_}); }
 
 void PeerJsWire::timeout(Millis now) {
   if (over_) return;
@@ -519,16 +515,15 @@ void PeerJsWire::timeout(Millis now) {
   }
   if (now < expireAt_) return;
   expireAt_ = kNever;
-  std::erase_if(unfinished_, [this, now](const Unfinished& message) {
-    const Millis until = message.touched + config_.unfinishedTimeout;
+  for (std::size_t i = unfinished_.size(); i-- > 0;) {
+    const Millis until = unfinished_[i]->touched + config_.unfinishedTimeout;
     if (now < until) {
       expireAt_ = std::min(expireAt_, until);
-      return false;
+    } else {
+      tell(FramingEvent::Kind::Dropped, unfinished_[i]->handle);
+      forget(i);
     }
-    tell(FramingEvent::Kind::Dropped, message.handle);
-    unfinishedCost_ -= message.cost;
-    return true;
-  });
+  }
 }
 
 FramingStats PeerJsWire::stats() const {

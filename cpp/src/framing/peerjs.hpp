@@ -4,7 +4,7 @@
 // Who calls: Connection and Endpoint, for every data connection whose peer is not one of ours.
 //
 //  sending      queue() takes messages of a named serialization (kFormatBytes, kFormatText); next() cuts them where
-//               PeerJS does and writes the envelopes. Lanes leave in their order: High, Normal, Bulk
+//               PeerJS does and writes the envelopes. High goes first, the others leave as they came
 //  receiving    receive() takes one frame; delivery() yields it, whole, or as a piece of a larger message
 //  the rest     poll() yields events; deadline()/timeout() drive the end, and forget what never ends
 //
@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -42,27 +43,25 @@ enum class Serialization : std::uint8_t {
 
 class PeerJsWire final : public Wire {
  public:
-  /// `legacy`: the other side is PeerJS before 1.5, which reads JSON from text frames only.
-  PeerJsWire(const FramingConfig& config, Serialization serialization, bool legacy);
+  /// `legacy`: the other side is PeerJS before 1.5, which reads JSON from text frames only. `config` has to outlive
+  /// this.
+  PeerJsWire(const FramingConfig& config, Serialization serialization, bool legacy)
+      : config_(config), serialization_(serialization), legacy_(legacy) {}
+  ~PeerJsWire();
+  PeerJsWire(const PeerJsWire&) = delete;
+  PeerJsWire& operator=(const PeerJsWire&) = delete;
 
   void attach(std::size_t maxMessageSize, Millis now) override;
   void detach() override { attached_ = false; }
   [[nodiscard]] bool attached() const override { return attached_; }
 
-  /// Always refused: a message has a frame of its own, so there is nothing to copy it to early.
-  [[nodiscard]] std::span<std::byte> put(Lane, Format, std::size_t, bool& accepted) override {
-    accepted = false;
-    return {};
-  }
   [[nodiscard]] Ticket queue(Lane lane, Format format, std::uint64_t length) override;
   bool withdraw(Ticket ticket) override;
   [[nodiscard]] bool hasRoom() const override { return !full_; }
   /// Its Delivered follows when all that was queued has left the channel's buffer.
   [[nodiscard]] std::uint32_t mark() override;
   /// Messages that left the channel's buffer, or were withdrawn.
-  [[nodiscard]] std::uint64_t acknowledged(Lane lane) const override { return left_[index(lane)]; }
-  /// PeerJS cannot be asked to stop.
-  void hold(bool, Millis) override {}
+  [[nodiscard]] std::uint64_t acknowledged(Lane lane) const override { return left_[static_cast<std::size_t>(lane)]; }
 
   [[nodiscard]] Action next(std::uint64_t bufferedAmount, Millis now, Slot slot = 0) override;
   void unsend() override;
@@ -72,8 +71,9 @@ class PeerJsWire final : public Wire {
   void receive(std::span<const std::byte> frame, std::size_t length, bool text, Millis now);
   [[nodiscard]] std::optional<Delivery> delivery() override;
 
-  /// What is queued still goes, then the close frame where the serialization has one; then Drained says that the
-  /// channel can be closed, and Closed comes closeTimeout later, or after 5 × closeTimeout altogether.
+  /// What is queued still goes, then the close frame where the serialization has one. Drained, when the channel's
+  /// buffer is nearly empty or closeTimeout later, says that the channel shall be closed; Closed comes after another
+  /// closeTimeout, and after 5 × closeTimeout altogether.
   void close(std::string_view reason, Millis now) override;
   [[nodiscard]] bool closing() const override { return closing_ || over_; }
   void abort(std::string_view reason, ErrorCode error) override;
@@ -85,12 +85,15 @@ class PeerJsWire final : public Wire {
   [[nodiscard]] FramingStats stats() const override;
 
  private:
-  static constexpr std::size_t kLanes = 3;
-  using Counts = std::array<std::uint64_t, kLanes>;
+  /// High, and the others.
+  static constexpr std::size_t kQueues = 2;
+  /// In place of a lane: not a message, but a mark, whose marker is its ticket.
+  static constexpr std::uint8_t kMark = 3;
 
   struct Message {
     Ticket ticket = 0;
     Format format = 0;
+    std::uint8_t lane = kMark;
     bool withdrawn = false;
     std::uint32_t id = 0;     ///< on the wire, once its first piece left; only what is cut has one
     std::uint32_t piece = 0;  ///< the next one
@@ -100,11 +103,8 @@ class PeerJsWire final : public Wire {
   /// A message of `lane` has left when the channel's buffer is behind `position`.
   struct End {
     std::uint64_t position = 0;
-    std::size_t lane = 0;
-  };
-  struct Mark {
     std::uint32_t marker = 0;
-    Counts counts{};
+    std::uint8_t lane = 0;
   };
   struct Frame {
     std::size_t length = 0;
@@ -119,7 +119,11 @@ class PeerJsWire final : public Wire {
     std::uint64_t bytes = 0;
     std::uint64_t cost = 0;
     Millis touched = 0;
-    std::vector<std::uint32_t> there;  ///< a bit for each piece, up to the last one that came
+    std::string there;  ///< a bit for each piece, up to the last one that came
+  };
+  struct Event {
+    FramingEvent::Kind kind = FramingEvent::Kind::Room;
+    std::uint32_t marker = 0;
   };
   /// One envelope. Offsets are in the frame.
   struct Piece {
@@ -130,26 +134,27 @@ class PeerJsWire final : public Wire {
     std::size_t length = 0;
   };
 
-  [[nodiscard]] static std::size_t index(Lane lane) { return static_cast<std::size_t>(lane); }
   [[nodiscard]] static bool readPiece(std::span<const std::byte> frame, Piece& piece);
 
-  void tell(FramingEvent::Kind kind, std::uint32_t marker = 0);
+  void tell(FramingEvent::Kind kind, std::uint32_t marker = 0) { events_.push({kind, marker}); }
   void violation(Rule rule);
   void end();
   /// The buffer of the channel holds so much: what was before has left.
   void leave(std::uint64_t bufferedAmount);
   void unqueue(std::uint64_t bytes);
   [[nodiscard]] bool drained() const;
-  /// The lane that goes on, or kLanes when nothing waits.
-  [[nodiscard]] std::size_t nextLane();
-  [[nodiscard]] Action cut(std::size_t lane);
+  /// The queue whose first message goes on, or null when nothing waits.
+  [[nodiscard]] Ring<Message>* nextQueue();
+  [[nodiscard]] Action cut(Ring<Message>& queue);
   [[nodiscard]] Action send(Frame frame);
   [[nodiscard]] std::byte* buffer(std::size_t length);
   [[nodiscard]] bool isCloseFrame(std::span<const std::byte> bytes) const;
   void peerCloses(Millis now);
+  /// It is whole or given up.
+  void forget(std::size_t index);
   void take(const Piece& piece, std::span<const std::byte> bytes, Millis now);
 
-  const FramingConfig config_;
+  const FramingConfig& config_;
   const Serialization serialization_;
   const bool legacy_;
 
@@ -157,18 +162,16 @@ class PeerJsWire final : public Wire {
   std::size_t maxMessageSize_ = 65'536;
   Millis lastHeard_ = kNever;
   FramingStats stats_;
-  OwningRing<FramingEvent> events_;
+  Ring<Event> events_;
 
   // -- sending
-  std::array<Ring<Message>, kLanes> lanes_;
-  Counts added_{};
-  Counts left_{};
+  std::array<Ring<Message>, kQueues> queues_;
+  std::array<std::uint64_t, kLaneCount> left_{};  ///< by lane
   Ring<End> ends_;
-  Ring<Mark> marks_;
   std::uint32_t lastMarker_ = 0;
   Ticket lastTicket_ = 0;
   std::uint32_t lastId_ = 0;
-  std::size_t lastLane_ = kLanes;  ///< in the middle of a message of this lane; kLanes: of none
+  Ring<Message>* midway_ = nullptr;  ///< in the middle of the first message of this queue
   std::uint64_t queuedBytes_ = 0;
   bool full_ = false;
   std::uint64_t sent_ = 0;  ///< bytes that were handed to the channel
@@ -181,7 +184,7 @@ class PeerJsWire final : public Wire {
 
   // -- receiving
   std::optional<Delivery> delivery_;
-  std::vector<Unfinished> unfinished_;
+  std::vector<Unfinished*> unfinished_;  ///< owned
   std::uint64_t unfinishedCost_ = 0;
   std::uint32_t lastHandle_ = 0;
   Millis expireAt_ = kNever;  ///< no unfinished message is too old before
@@ -192,6 +195,7 @@ class PeerJsWire final : public Wire {
   bool peerClosing_ = false;
   bool drainedTold_ = false;
   bool over_ = false;
+  Millis drainBy_ = kNever;  ///< the channel is closed then, whatever its buffer holds
   Millis closeAt_ = kNever;
 };
 

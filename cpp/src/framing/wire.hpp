@@ -197,19 +197,15 @@ struct FramingStats {
 /// Each call is documented where it is first implemented: see Framing, and PeerJsWire for what differs there.
 class Wire {
  public:
-  virtual ~Wire() = default;
-
   virtual void attach(std::size_t maxMessageSize, Millis now) = 0;
   virtual void detach() = 0;
   [[nodiscard]] virtual bool attached() const = 0;
 
-  [[nodiscard]] virtual std::span<std::byte> put(Lane lane, Format format, std::size_t length, bool& accepted) = 0;
   [[nodiscard]] virtual Ticket queue(Lane lane, Format format, std::uint64_t length) = 0;
   virtual bool withdraw(Ticket ticket) = 0;
   [[nodiscard]] virtual bool hasRoom() const = 0;
   [[nodiscard]] virtual std::uint32_t mark() = 0;
   [[nodiscard]] virtual std::uint64_t acknowledged(Lane lane) const = 0;
-  virtual void hold(bool held, Millis now) = 0;
 
   [[nodiscard]] virtual Action next(std::uint64_t bufferedAmount, Millis now, Slot slot) = 0;
   virtual void unsend() = 0;
@@ -232,6 +228,8 @@ class Wire {
   Wire(Wire&&) = default;
   Wire& operator=(const Wire&) = default;
   Wire& operator=(Wire&&) = default;
+  // Nobody owns one by this type.
+  ~Wire() = default;
 };
 
 }  // namespace peerbridge
