@@ -119,6 +119,7 @@ async function close(sides: Sides, which: 'a' | 'b', flush: boolean): Promise<{ 
   const pair = await connect(sides)
   const [mine, other] = which === 'a' ? [pair.a, pair.b] : [pair.b, pair.a]
   const log: string[] = []
+  const arrived = values(other, 3)
   other.on('data', value => log.push(`data ${String((value as { byteLength?: number }).byteLength ?? value)}`))
   const closed = Promise.all([once(other as never, 'close').then(() => log.push('close')), once(mine as never, 'close')])
   void mine.send('first')
@@ -126,9 +127,8 @@ async function close(sides: Sides, which: 'a' | 'b', flush: boolean): Promise<{ 
   void mine.send('last')
   if (flush) mine.close({ flush: true })
   else {
-    // PeerJS drops what it holds when it is not told to flush: it has to be out.
-    while (mine.bufferSize || mine.dataChannel.bufferedAmount) await new Promise(resolve => setTimeout(resolve, 10))
-    while (log.length < 3) await new Promise(resolve => setTimeout(resolve, 10))
+    // PeerJS drops what it holds when it is not told to flush: it has to be there.
+    await arrived
     mine.close()
   }
   await closed
