@@ -62,11 +62,17 @@ function kinds() {
   }
 }
 
-/** A lane is measured in pieces of about so many ms: clocks of pages are coarse. */
-const piece = 6
+/** A turn takes about so many ms: clocks of pages are coarse. */
+const piece = 2
+const turns = 5
 
-/** A number of times that takes about a piece. */
-function calibrate(what) {
+let seed = 7
+const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647
+
+/** A number of times that takes a piece: the largest of a few, for anything may come between. */
+const calibrate = what => Math.max(...[1, 2, 3].map(() => once(what)))
+
+function once(what) {
   for (let times = 1; ; times *= 2) {
     const began = performance.now()
     for (let i = 0; i < times; i++) what()
@@ -99,15 +105,19 @@ export function measure(rounds, only) {
     for (const { kind, codecs } of lanes) {
       for (const way of ['pack', 'unpack']) {
         const order = Object.entries(codecs)
-        if (round % 2) order.reverse()
-        for (const [name, codec] of order) {
-          const n = times.get(codec[way])
-          // Once unmeasured: what the lane before left to be collected is not this one's.
-          for (let i = 0; i < n; i++) codec[way]()
-          const began = performance.now()
-          for (let i = 0; i < n; i++) codec[way]()
-          results[kind][name][way].push((performance.now() - began) * 1000 / n)
+        const took = new Map()
+        // Many short turns, the first of each unmeasured: whoever is at work when memory is collected pays for both.
+        for (let turn = 0; turn <= turns; turn++) {
+          // By chance: garbage is collected by the amount, and in a fixed order that might always fall to the same one.
+          if (random() < 0.5) order.reverse()
+          for (const [name, codec] of order) {
+            const n = times.get(codec[way])
+            const began = performance.now()
+            for (let i = 0; i < n; i++) codec[way]()
+            if (turn > 0) took.set(name, (took.get(name) ?? 0) + (performance.now() - began) * 1000 / n / turns)
+          }
         }
+        for (const [name, us] of took) results[kind][name][way].push(us)
       }
     }
   }
