@@ -224,7 +224,7 @@ export class Driver {
       this.serializations = them
     }
     // Who cannot do without says so, once it is open.
-    load().catch(noop).then(() => this.#came())
+    void load().catch(noop).then(() => this.#came())
   }
 
   #came(): void {

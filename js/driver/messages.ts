@@ -323,7 +323,9 @@ export class Messages {
       else data = this.decode(format, bytes)
     }
     catch (error) {
-      return this.#owner._error('protocol-violation', `A message from ${this.#owner.peer} could not be read and was dropped: ${String(error)}`, error)
+      this.#owner._error('protocol-violation', `A message from ${this.#owner.peer} could not be read and was dropped: ${String(error)}`, error)
+      if (serialization?.isStream) this.#owner.close()
+      return
     }
     if (values) this.#tell(values)
     else this.#owner.emit('data', data)

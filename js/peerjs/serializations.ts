@@ -8,6 +8,7 @@ import { Format } from '../core/types.js'
 import type { Encoded } from '../driver/driver.js'
 import { PeerError } from '../errors.js'
 import { pack, unpack } from './binarypack.js'
+import type * as MsgPack from './msgpack.js'
 
 /**
  * A serialization of the application's own, for the option `serializers`. What `encode` returns is one frame of the channel,
@@ -39,6 +40,8 @@ export interface Serialization {
   decode(format: number, bytes: Uint8Array<ArrayBuffer>): unknown[]
   /** Its receiver at PeerJS looks into a value for `__peerData`. */
   readonly looksInside: boolean
+  /** What cannot be read makes all that follows it unreadable, too. */
+  readonly isStream?: boolean
 }
 
 export interface Serializations {
@@ -51,7 +54,7 @@ export interface Serializations {
 const utf8 = new TextEncoder()
 const fromUtf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
-let msgpack: typeof import('./msgpack.js') | undefined
+let msgpack: typeof MsgPack | undefined
 
 export async function prepare(name: string): Promise<void> {
   if (name === 'MsgPack') msgpack ??= await import('./msgpack.js')
@@ -94,6 +97,7 @@ const builtIn: Record<string, (owner: SerializationOwner) => Serialization> = {
     const stream = new MessagePackStream()
     return {
       looksInside: true,
+      isStream: true,
       encode: value => asBytes(encode(value)),
       decode: (format, bytes) => stream.push(binary(format, bytes)),
     }
@@ -137,7 +141,7 @@ function bare(value: unknown): Encoded | Promise<Encoded> {
   if (value instanceof Blob) return value.arrayBuffer().then(buffer => asBytes(new Uint8Array(buffer)))
   // Copies: it may have to wait, and is the application's own.
   if (value instanceof ArrayBuffer) return asBytes(new Uint8Array(value.slice(0)))
-  if (ArrayBuffer.isView(value)) return asBytes(new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice() as Uint8Array<ArrayBuffer>)
+  if (ArrayBuffer.isView(value)) return asBytes(new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice())
   try {
     return asText(String(value))
   }

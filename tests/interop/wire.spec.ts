@@ -50,7 +50,9 @@ for (const { title, ...pair } of titled) {
 
   test(`${title}: binary carries everything it knows, small and in pieces`, async ({ stage }) => {
     // PeerJS reads a Blob while what follows it overtakes it: it comes last.
-    const kinds = [...carried, 'bytes', 'no bytes', 'bytes at 16 300', 'bytes above it', 'many bytes', 'a long array', 'a Blob']
+    const kinds = [
+      ...carried, 'bytes', 'no bytes', 'bytes at 16 300', 'bytes above it', 'many bytes', 'a long array', 'a Blob',
+    ]
     for (const options of [{}, { serialization: 'binary', reliable: true }, { serialization: 'binary-utf8' }]) {
       const result = await stage.page.evaluate(([sides, kinds]) => window.wire.travel(sides, kinds), [sides(stage, options), kinds] as const)
       const expected = asBuffers(result.sent)
@@ -108,7 +110,8 @@ for (const { title, ...pair } of titled) {
         const closer = which === 'a' ? pair.from : pair.to
         const flush = closer === 'peerbridge' || serialization === 'binary'
         const { log, errors } = await stage.page.evaluate(
-          ([sides, which, flush]) => window.wire.close(sides, which, flush), [sides(stage, { serialization, reliable: true }), which, flush] as const)
+          ([sides, which, flush]) => window.wire.close(sides, which, flush),
+          [sides(stage, { serialization, reliable: true }), which, flush] as const)
         expect(log).toEqual(['data first', 'data 100000', 'data last', 'close'])
         expect(errors).toEqual([])
       })

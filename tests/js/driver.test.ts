@@ -539,7 +539,7 @@ describe('RTCDataChannel', () => {
     FakePeerConnection.made[0]!.ondatachannel!({ channel })
     expect(channel.readyState).toBe('closed')
     expect(core.ofType('channel-opened')).toHaveLength(0)
-    expect(core.ofType('channel-closed')).toHaveLength(0)
+    expect(core.ofType('channel-closed')).toHaveLength(1)
   })
 
   it('tells that a channel closed', async () => {

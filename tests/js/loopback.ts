@@ -42,7 +42,7 @@ export class Hub {
   }
 }
 
-class LoopChannel {
+export class LoopChannel {
   binaryType = ''
   readyState: RTCDataChannelState = 'connecting'
   bufferedAmount = 0
@@ -50,12 +50,12 @@ class LoopChannel {
   readonly protocol = ''
   other: LoopChannel | null = null
   onopen: (() => void) | null = null
-  onmessage: ((event: { data: ArrayBuffer }) => void) | null = null
+  onmessage: ((event: { data: ArrayBuffer | string }) => void) | null = null
   onclose: (() => void) | null = null
   onbufferedamountlow: (() => void) | null = null
   constructor(readonly label: string) {}
 
-  #early: ArrayBuffer[] = []
+  #early: (ArrayBuffer | string)[] = []
 
   open(): void {
     this.readyState = 'open'
@@ -63,19 +63,20 @@ class LoopChannel {
     for (const data of this.#early.splice(0)) this.onmessage?.({ data })
   }
 
-  receive(data: ArrayBuffer): void {
+  receive(data: ArrayBuffer | string): void {
     if (this.readyState === 'open') this.onmessage?.({ data })
     else if (this.readyState === 'connecting') this.#early.push(data)
   }
 
-  send(frame: Uint8Array): void {
+  send(frame: Uint8Array | string): void {
     if (this.readyState !== 'open') throw new Error('InvalidStateError')
-    const { buffer } = new Uint8Array(frame)
-    this.bufferedAmount += buffer.byteLength
+    const data = typeof frame === 'string' ? frame : new Uint8Array(frame).buffer
+    const bytes = typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength
+    this.bufferedAmount += bytes
     later(() => {
       const before = this.bufferedAmount
-      this.bufferedAmount -= buffer.byteLength
-      this.other?.receive(buffer)
+      this.bufferedAmount -= bytes
+      this.other?.receive(data)
       const low = this.bufferedAmountLowThreshold
       if (before > low && this.bufferedAmount <= low) this.onbufferedamountlow?.()
     })

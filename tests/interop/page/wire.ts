@@ -4,7 +4,7 @@ import * as ours from '../../../js/index.js'
 
 export type Library = 'peerbridge' | 'PeerJS'
 type AnyPeer = theirs.Peer
-type AnyConnection = theirs.DataConnection & Partial<Pick<ours.DataConnection, 'delivered' | 'protocol' | 'state'>>
+type AnyConnection = theirs.DataConnection & { bufferSize: number } & Partial<Pick<ours.DataConnection, 'delivered' | 'protocol' | 'state'>>
 
 export interface Sides { from: Library, to: Library, port: number, options?: object, protocol?: 'peerjs' }
 
@@ -13,7 +13,10 @@ export function plain(value: unknown): unknown {
   if (value instanceof ArrayBuffer) return { ArrayBuffer: hash(new Uint8Array(value)) }
   if (ArrayBuffer.isView(value)) return { [value.constructor.name]: hash(new Uint8Array(value.buffer, value.byteOffset, value.byteLength)) }
   if (typeof value === 'string' && value.length > 100) return { string: hash(new TextEncoder().encode(value)) }
-  if (Array.isArray(value)) return value.length > 100 ? { array: value.length, sum: value.reduce((sum: number, one) => sum + Number(one), 0) } : value.map(plain)
+  if (Array.isArray(value)) {
+    const sum = (): number => value.reduce((sum: number, one) => sum + Number(one), 0) as number
+    return value.length > 100 ? { array: value.length, sum: sum() } : value.map(plain)
+  }
   if (value instanceof Date) return { Date: value.getTime() }
   if (value && typeof value === 'object') return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, plain(one)]))
   return value === undefined ? { undefined: true } : value
@@ -41,7 +44,7 @@ export interface Pair { a: AnyConnection, b: AnyConnection, peers: AnyPeer[], er
 
 export async function connect(sides: Sides): Promise<Pair> {
   const [from, to] = [peer(sides.from, sides), peer(sides.to, sides)]
-  await Promise.all([once(from, 'open'), once(to, 'open')])
+  await Promise.all([once(from as never, 'open'), once(to as never, 'open')])
   const errors: string[] = []
   for (const one of [from, to]) one.on('error', error => errors.push(`peer ${error.type} ${error.message}`))
   const incoming = once<AnyConnection>(to as never, 'connection')
@@ -97,7 +100,8 @@ async function travel(sides: Sides, wanted: string[]): Promise<{ there: unknown[
   const got = await there
   const back = values(pair.a, got.length)
   for (const value of got) void pair.b.send(value)
-  const result = { there: got.map(plain), back: (await back).map(plain), sent: await Promise.all(made.map(async value => plain(value instanceof Blob ? await value.arrayBuffer() : value))), errors: pair.errors }
+  const sent = await Promise.all(made.map(async value => plain(value instanceof Blob ? await value.arrayBuffer() : value)))
+  const result = { there: got.map(plain), back: (await back).map(plain), sent, errors: pair.errors }
   end(pair)
   return result
 }
@@ -140,7 +144,8 @@ async function close(sides: Sides, which: 'a' | 'b', flush: boolean): Promise<{ 
 /** What is known of a connection at both ends. */
 async function know(sides: Sides): Promise<unknown[]> {
   const pair = await connect(sides)
-  const facts = [pair.a, pair.b].map(({ label, metadata, serialization, reliable, open, protocol }) => ({ label, metadata, serialization, reliable, open, ...protocol && { protocol } }))
+  const facts = [pair.a, pair.b].map(({ label, metadata, serialization, reliable, open, protocol }) =>
+    ({ label, metadata, serialization, reliable, open, ...protocol && { protocol } }))
   end(pair)
   return facts
 }
