@@ -7,6 +7,8 @@ export type SignalingName = 'peerserver' | 'sse' | 'polling'
 
 /** The next way to the server begins so much later, ms: one that is blocked may be silent instead of failing. */
 const headStart = 3000
+/** The same when it has failed before: an attempt of the core may be short. */
+const shortHeadStart = 500
 /** So often in a row has a way to fail that has worked before, until others are tried again. */
 const patience = 2
 
@@ -27,9 +29,8 @@ const key = (at: PeerServerTransport['at']): string => `peerbridge:signaling:${a
  * @param first made for the option; the WebSocket of it may be open already (js/signaling/early.ts)
  */
 export function chooseTransport(first: SignalingTransport): SignalingTransport {
-  const { at, session } = first as Partial<PeerServerTransport>
-  if (!at || session === undefined) return first
-
+  if (!isPeerServer(first)) return first
+  const { at, session } = first
   const wanted = at.signaling ?? 'peerserver'
   const counting = new Counting(session)
   const named = (name: SignalingName): Way => {
@@ -39,7 +40,7 @@ export function chooseTransport(first: SignalingTransport): SignalingTransport {
       beside: false,
       open(id, token, handlers) {
         if (name === 'peerserver') return counting.connect(first, id, token, handlers)
-        made ??= import('./over-http.js').then(({ overHttp }) => overHttp(at, name === 'sse' ? 'sse' : 'poll'))
+        made ??= import('./over-http.js').then(({ overHttp }) => overHttp(first, name === 'sse' ? 'sse' : 'poll'))
         return later(made, transport => counting.connect(transport, id, token, handlers), handlers)
       },
     }
@@ -52,6 +53,10 @@ export function chooseTransport(first: SignalingTransport): SignalingTransport {
 
   const choice = new Choice(ways, key(at))
   return { ...first, connect: (id, token, handlers) => choice.connect(id, token, handlers) }
+}
+
+function isPeerServer(transport: SignalingTransport): transport is PeerServerTransport {
+  return 'session' in transport && 'url' in transport
 }
 
 class Choice {
@@ -73,6 +78,7 @@ class Choice {
     let timer: ReturnType<typeof setTimeout> | undefined
     const open = new Map<Way, SignalingChannel>()
     const { waiting, begun } = this.#order()
+    const pause = this.#failures < patience ? headStart : shortHeadStart
 
     const win = (way: Way): boolean => {
       if (over || (winner && open.get(way) !== winner)) return false
@@ -118,13 +124,13 @@ class Choice {
       clearTimeout(timer)
       const way = waiting.shift()
       if (!way) return
-      if (waiting.length > 0 || open.size > 0) timer = setTimeout(next, headStart)
+      if (waiting.length > 0 || open.size > 0) timer = setTimeout(next, pause)
       begin(way)
     }
     for (const way of begun) begin(way)
     if (!winner && !over && waiting.length > 0) {
       if (begun.length === 0) next()
-      else timer = setTimeout(next, headStart)
+      else timer = setTimeout(next, pause)
     }
 
     return {
@@ -132,7 +138,9 @@ class Choice {
         if (!winner) throw new Error('The way to the signaling server is not open.')
         winner.send(text)
       },
-      close() {
+      close: () => {
+        // Given up without an answer, which takes long: once is enough.
+        if (!over && !winner) this.#failures += patience
         over = true
         clearTimeout(timer)
         for (const channel of open.values()) channel.close()

@@ -1,8 +1,6 @@
 import { messageOf } from '../errors.js'
 import { noop } from '../events.js'
-import { version } from '../version.js'
-import { baseOf } from './peer-server.js'
-import type { PeerServerLocation } from './peer-server.js'
+import type { PeerServerTransport } from './peer-server.js'
 import type { SignalingChannel, SignalingHandlers, SignalingTransport } from './transport.js'
 
 /** Polls of a server that does not hold them are this far apart, ms. */
@@ -19,10 +17,10 @@ type Kind = 'sse' | 'poll'
  * Signaling over HTTP, for where WebSockets do not get through: an event stream or polls down, POST up. Counts on js/server or
  * one that does the same (docs/protocol.md, "Over HTTP"), and on js/signaling/counting.ts, which drops what comes twice.
  */
-export function overHttp(at: PeerServerLocation, kind: Kind): SignalingTransport {
+export function overHttp(server: PeerServerTransport, kind: Kind): SignalingTransport {
   return {
     name: kind === 'sse' ? 'sse' : 'polling',
-    connect: (id, token, handlers, progress) => new HttpChannel(at, kind, id, token, handlers, progress ?? (() => '')),
+    connect: (id, token, handlers, progress) => new HttpChannel(server, kind, id, token, handlers, progress ?? (() => '')),
   }
 }
 
@@ -38,12 +36,20 @@ class HttpChannel implements SignalingChannel {
   readonly #waiting: { text: string, number: number | undefined }[] = []
   #sending = false
 
-  constructor(at: PeerServerLocation, kind: Kind, id: string, token: string, handlers: SignalingHandlers, progress: () => string) {
-    this.#where = `http${baseOf(at)}${encodeURIComponent(at.key)}/${kind}`
-    this.#url = () => `${this.#where}?id=${encodeURIComponent(id)}&token=${encodeURIComponent(token)}&version=${version}${progress()}`
+  constructor(
+    { at, url }: PeerServerTransport, kind: Kind, id: string, token: string, handlers: SignalingHandlers, progress: () => string,
+  ) {
+    const address = url(kind, id, token)
+    this.#where = address.replace(/\?.*/s, '')
+    this.#url = () => address + progress()
     this.#kind = kind
     this.#init = { cache: 'no-store', referrerPolicy: at.referrerPolicy ?? 'strict-origin-when-cross-origin', signal: this.#end.signal }
     this.#handlers = handlers
+    // What browsers do by themselves for the WebSockets of a page that ends; one that may come back (bfcache) says nothing.
+    const gone = (event: Event): void => {
+      if (!(event as PageTransitionEvent).persisted) this.close()
+    }
+    globalThis.addEventListener?.('pagehide', gone, { signal: this.#end.signal })
     if (kind === 'sse') this.#listen()
     else void this.#poll()
   }

@@ -24,20 +24,21 @@ export interface PeerServerTransport extends SignalingTransport {
   readonly at: PeerServerLocation
   /** Names the life of this page to a server that counts messages. */
   readonly session: string
+  /** Where the server has `what` for this client, over HTTP. Over here, so that who is loaded later needs nothing of this file. */
+  url(what: string, id: string, token: string): string
 }
-
-/** Without the scheme's first letters. */
-export const baseOf = (at: PeerServerLocation): string => `${at.secure ? 's' : ''}://${at.host}:${at.port}${at.path}`
 
 /** WebSocket and HTTP as PeerServer speaks them; the default transport. */
 export function peerServer(at: PeerServerLocation): PeerServerTransport {
-  const base = baseOf(at)
+  const base = `${at.secure ? 's' : ''}://${at.host}:${at.port}${at.path}`
   const session = randomToken()
   const encode = encodeURIComponent
+  const key = encode(at.key)
+  const who = (id: string, token: string): string => `id=${encode(id)}&token=${encode(token)}&version=${version}`
 
   async function get(what: string, signal?: AbortSignal): Promise<Response> {
     // The time keeps caches from answering; PeerServer ignores both parameters.
-    const url = `http${base}${encode(at.key)}/${what}?ts=${Date.now()}${Math.random()}&version=${version}`
+    const url = `http${base}${key}/${what}?ts=${Date.now()}${Math.random()}&version=${version}`
     let response: Response
     try {
       response = await fetch(url, { referrerPolicy: at.referrerPolicy ?? 'strict-origin-when-cross-origin', signal: signal ?? null })
@@ -55,14 +56,14 @@ export function peerServer(at: PeerServerLocation): PeerServerTransport {
     name: 'peerserver',
     at,
     session,
-    late: (at.signaling ?? 'peerserver') !== 'peerserver',
+    url: (what, id, token) => `http${base}${key}/${what}?${who(id, token)}`,
+    late: !!at.signaling && at.signaling !== 'peerserver',
     requestId: async signal => (await get('id', signal)).text(),
     listPeers: async signal => (await get('peers', signal)).json() as Promise<string[]>,
 
     connect(id, token, handlers, progress): SignalingChannel {
       const where = `ws${base}peerjs`
-      const url = `${where}?key=${encode(at.key)}&id=${encode(id)}&token=${encode(token)}&version=${version}`
-        + (progress?.() ?? `&link=${session}.1&got=0&sent=0`)
+      const url = `${where}?key=${key}&${who(id, token)}${progress?.() ?? `&link=${session}.1&got=0&sent=0`}`
       let report: SignalingHandlers | null = handlers
       let opened = false
       const closed = (reason: string): void => {

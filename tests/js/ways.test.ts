@@ -173,17 +173,22 @@ describe('where WebSockets do not get through', () => {
     expect(errors[0]).toContain('WebSocket')
   })
 
-  it('in the middle of a session, it moves, and nothing is lost or doubled', async () => {
+  it.each(['refused', 'silent'] as const)('(%s) in the middle of a session, it moves, and nothing is lost or doubled', async (how) => {
     const { a, b } = await connected()
-    web.blocked.set('ws', 'refused')
+    web.blocked.set('ws', how)
     web.break('ada')
     await net.until(() => !a.open)
-    // On its way while ada is nowhere.
+    // On its way while ada is nowhere; who is away for longer than 5 s is not waited for.
+    if (how === 'silent') await net.until(() => a.open, 20_000)
     const second = b.connect('ada')!
     await net.until(() => a.open && second.open)
     expect(used('ada')).toEqual(['ws', 'sse'])
-    web.blocked.set('sse', 'refused')
+    web.blocked.set('sse', how)
     web.break('ada')
+    if (how === 'silent') {
+      await net.until(() => !a.open)
+      await net.until(() => a.open, 20_000)
+    }
     const third = b.connect('ada')!
     await net.until(() => third.open)
     await net.until(() => a.open)

@@ -48,6 +48,34 @@ describe('an application that only names the module', () => {
     await Promise.all([alice.close(), bob.close()])
   })
 
+  it('answers polls, POSTs and event streams beside it', async () => {
+    const url = (kind: string, id: string, more = '') => `${app.url}/api/signal/peerjs/${kind}?id=${id}&token=t&link=page.1&${more}`
+    const alice = await connect(base, 'alice')
+    expect(await (await fetch(url('poll', 'bob'))).text()).toBe('{"type":"OPEN","got":0,"n":0}\n')
+    const held = fetch(url('poll', 'bob'))
+    alice.offer('bob', 'hello')
+    expect(await (await held).text()).toContain('"payload":"hello"')
+    const answer = await fetch(url('poll', 'bob', 'got=1&from=1'), { method: 'POST', body: '{"type":"ANSWER","dst":"alice","payload":"hi"}' })
+    expect(await answer.text()).toBe('{"type":"OPEN","got":1,"n":1}\n')
+    expect(await alice.next()).toMatchObject({ src: 'bob', payload: 'hi' })
+
+    const cut = new AbortController()
+    const stream = await fetch(url('sse', 'carol'), { signal: cut.signal })
+    expect(stream.headers.get('content-type')).toBe('text/event-stream')
+    const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader()
+    let text = ''
+    const until = async (what: string) => {
+      while (!text.includes(what)) text += (await reader.read()).value
+    }
+    await until('data: {"type":"OPEN","got":0,"n":0}\n\n')
+    alice.offer('carol', 'streamed')
+    await until('id: 1\ndata: {"type":"OFFER","src":"alice","dst":"carol","payload":"streamed"}\n\n')
+    expect((await fetch(url('sse', 'carol', 'from=1'), { method: 'POST', body: 'not JSON\n' })).status).toBe(200)
+    expect((await fetch(url('sse', 'carol', 'from=2'), { method: 'POST', body: 'x'.repeat(2_000_000) })).status).toBe(413)
+    cut.abort()
+    await alice.close()
+  })
+
   it('keeps the order of many messages, also of those that waited', async () => {
     const alice = await connect(base, 'alice')
     for (let i = 0; i < 30; i++) alice.offer('late', i)
