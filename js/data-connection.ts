@@ -117,7 +117,10 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
    * Sends what structuredClone can carry. Resolves when there is room for more: await it and memory stays flat.
    *
    * What goes wrong is emitted as 'error' too, so nobody has to look at the promise: 'not-open-yet',
-   * 'connection-closed', 'data-clone'. An abort ('aborted') only rejects.
+   * 'connection-closed', 'data-clone', 'message-too-big'. An abort ('aborted') only rejects.
+   *
+   * Toward PeerJS null and undefined by themselves, and objects with a member `__peerData`, are 'data-clone': it cannot
+   * receive them. 'json' there ends below 16 300 bytes, 'raw' at what the channel takes: 'message-too-big'.
    *
    * @param options A boolean (PeerJS's `chunked`) is accepted and means nothing: large messages are always cut.
    */
@@ -127,7 +130,10 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
     return refused ? rejected(refused) : this.#messages!.send(data, options)
   }
 
-  /** Resolves when everything sent so far is in the other application's hands; rejects with 'connection-closed' if that will not be. */
+  /**
+   * Resolves when everything sent so far is in the other application's hands; rejects with 'connection-closed' if that will not
+   * be. PeerJS acknowledges nothing: toward it this resolves when everything has left the buffers of this browser.
+   */
   delivered(): Promise<void> {
     return this.#do(messages => messages.delivered())
   }
@@ -161,7 +167,8 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
    * No 'data' and no requests from now on, until resume(). What comes meanwhile is kept, and nothing is acknowledged: so the
    * other side stops once its window is full, its send() promises wait, and memory here stays flat. Files have windows of
    * their own. Answers to your own requests still come, where the window lets them. When the connection closes, what was kept
-   * is emitted first. Twice is harmless; before 'open' it holds from the first message on.
+   * is emitted first. Twice is harmless; before 'open' it holds from the first message on. PeerJS cannot be asked to stop:
+   * what it sends meanwhile is all kept.
    */
   pause(): void {
     this.#paused = true

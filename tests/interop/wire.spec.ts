@@ -54,7 +54,8 @@ for (const { title, ...pair } of titled) {
       ...carried, 'bytes', 'no bytes', 'bytes at 16 300', 'bytes above it', 'many bytes', 'a long array', 'a Blob',
     ]
     for (const options of [{}, { serialization: 'binary', reliable: true }, { serialization: 'binary-utf8' }]) {
-      const result = await stage.page.evaluate(([sides, kinds]) => window.wire.travel(sides, kinds), [sides(stage, options), kinds] as const)
+      const asked = [sides(stage, options), kinds] as const
+      const result = await stage.page.evaluate(([sides, kinds]) => window.wire.travel(sides, kinds), asked)
       const expected = asBuffers(result.sent)
       // Chunked binary inside PeerJS is a Uint8Array at the top, which is its own wart: bytes are what counts there.
       expect(asBuffers(result.there)).toEqual(expected)
