@@ -6,7 +6,6 @@ import type { Messages, MessagesOwner } from './driver/messages.js'
 import type { PeerError } from './errors.js'
 import { rejected } from './events.js'
 import type { Peer } from './peer.js'
-import type { Serializers } from './peerjs/serializations.js'
 import { type Files, Transfer, type SendFileOptions, type TransferPort, type TransferSource } from './transfer.js'
 
 export interface DataConnectionEvents extends ConnectionEvents {
@@ -85,12 +84,7 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
     this.reliable = init.reliable
     this.named = !!init.serialization
     this.serialization = wireName(init.serialization) || 'binary'
-    if (this.named) driver.need(this.serialization)
-  }
-
-  /** @internal */
-  get serializers(): Serializers | undefined {
-    return this.provider.options.serializers
+    if (this.named) void driver.need(this.serialization)
   }
 
   /** The channel that carries it; null before there is one. */
@@ -333,7 +327,7 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
         return transfer?._event(event)
       }
       default:
-        if (event.type === 'connection-foreign') return this.driver.need(this.serialization)
+        if (event.type === 'connection-foreign') return void this.driver.need(this.serialization)
         super._event(event)
         this.#messages?.event(event)
     }
@@ -381,6 +375,6 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
 }
 
 /** PeerJS's other names for 'binary' never travel. */
-export const wireName = (serialization: string): string => /^(default|binary-utf8)$/.test(serialization) ? 'binary' : serialization
+export const wireName = (name = ''): string => /^(default|binary-utf8)$/.test(name) ? 'binary' : name
 
 const isFinal = new Set(['done', 'rejected', 'cancelled', 'failed'])

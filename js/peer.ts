@@ -306,12 +306,16 @@ export class Peer extends Emitter<PeerEvents> {
       this.#error(new PeerError('disconnected', `Cannot connect to ${peer}: this peer ${this.#destroyed ? 'is destroyed. Make a new Peer' : 'left the signaling server. Call reconnect() first'}.`, { peer }))
       return undefined
     }
+    const name = wireName(options.serialization)
+    if (!known.test(name) && !this.options.serializers?.[name]) {
+      throw new PeerError('invalid-argument', `There is no serialization ${name}. Use binary, json, raw, MsgPack or the option serializers.`)
+    }
     const metadata = stringify(options.metadata)
     const connectionId = options.connectionId ?? `${kind === 'data' ? 'dc' : 'mc'}_${randomToken()}`
     const init: ConnectionInit = {
       handle: driver.handle(), peer: String(peer), connectionId, metadata,
       label: options.label ?? connectionId,
-      serialization: this.#named(options.serialization),
+      serialization: name,
       reliable: options.reliable ?? false,
       options: { ...options },
     }
@@ -322,13 +326,6 @@ export class Peer extends Emitter<PeerEvents> {
       ...(metadata !== undefined && { metadata }), serialization: init.serialization, reliable: init.reliable,
     })
     return connection
-  }
-
-  /** What is announced; '' when nothing was named. */
-  #named(serialization = ''): string {
-    const name = wireName(serialization)
-    if (!name || known.has(name) || Object.hasOwn(this.options.serializers ?? {}, name)) return name
-    throw new PeerError('invalid-argument', `The serialization ${JSON.stringify(name)} is not known. Use binary, json, raw or MsgPack, or add it to the option serializers.`)
   }
 
   #add(kind: 'data' | 'media', driver: Driver, init: ConnectionInit): AnyConnection {
@@ -424,7 +421,7 @@ export class Peer extends Emitter<PeerEvents> {
 }
 
 /** Serializations that are built in. */
-const known = new Set(['binary', 'json', 'raw', 'MsgPack'])
+const known = /^(binary|json|raw|MsgPack|)$/
 
 /** Without what is undefined, so that defaults hold. */
 const defined = <T extends object>(given: T): T => Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as T

@@ -7,7 +7,7 @@
 
 import { tooBig, type Core, type CoreCommand, type CoreConfig, type CoreEvent, type CoreInput, type Delivery, type Lane } from '../core/types.js'
 import { messageOf } from '../errors.js'
-import { noop, surface } from '../events.js'
+import { surface } from '../events.js'
 import type { Serializations } from '../peerjs/serializations.js'
 import { early } from '../signaling/early.js'
 import type { SignalingChannel, SignalingTransport } from '../signaling/transport.js'
@@ -33,7 +33,7 @@ export interface Runtime {
   /** Comes by itself: nothing but values has to wait for it. */
   values: Promise<ValueCodec>
   /** Named serializations: what PeerJS makes of values. See ../peerjs/. */
-  serializations(): Promise<Serializations>
+  serializations(name: string): Promise<Serializations>
   /** See assembly.ts. */
   assemblies(): Assemblies
   /** What carries files: see ../files/. */
@@ -123,7 +123,6 @@ interface Channel {
 const defaultMaxMessageSize = 65_536
 /** The core counts in 32 bits. */
 const largestMessageSize = 0x3fff_ffff
-const fromUtf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
 const isEvent = (type: string): boolean =>
   type.startsWith('peer-') || type.startsWith('connection-') || type === 'room' || type === 'delivered' || type === 'warning'
@@ -214,17 +213,16 @@ export class Driver {
   }
 
   /** Values of some connection are not ours: channels wait until what makes and reads them is there. */
-  need(serialization: string): void {
+  async need(serialization: string): Promise<void> {
     if (this.#asked.has(serialization)) return
     this.#asked.add(serialization)
     this.#loading++
-    const load = async (): Promise<void> => {
-      const them = await (await this.runtime).serializations()
-      await them.prepare(serialization)
-      this.serializations = them
+    try {
+      this.serializations = await (await this.runtime).serializations(serialization)
     }
-    // Who cannot do without says so, once it is open.
-    void load().catch(noop).then(() => this.#came())
+    catch { // who cannot do without says so, once it is open
+    }
+    this.#came()
   }
 
   #came(): void {
@@ -769,8 +767,7 @@ export class Driver {
         if (action.kind === 'fill') continue
       }
       try {
-        if (action.text) dc.send(fromUtf8.decode(action.frame))
-        else dc.send(action.frame)
+        dc.send((action.text ? this.serializations!.textOf(action.frame) : action.frame) as Uint8Array<ArrayBuffer>)
       }
       catch { // its buffer is full, or it is closing: bufferedamountlow or close will say
         core.unsend(connection)

@@ -14,4 +14,8 @@ export { Turn } from './turn.js'
 export { chooseTransport } from '../signaling/choose.js'
 
 /** What named serializations make of values: only connections that have one, and those to PeerJS, need it. */
-export const loadSerializations = (): Promise<Serializations> => import('../peerjs/serializations.js')
+export async function loadSerializations(name: string): Promise<Serializations> {
+  const them = await import('../peerjs/serializations.js')
+  await them.prepare(name)
+  return them
+}

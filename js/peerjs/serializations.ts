@@ -26,7 +26,7 @@ export type Serializers = Record<string, Serializer>
 export interface SerializationOwner {
   readonly peer: string
   readonly serialization: string
-  readonly serializers: Serializers | undefined
+  readonly provider: { options: { serializers?: Serializers } }
   /** As in PeerJS, an application may put others in their place. */
   stringify(value: unknown): string
   parse(text: string): unknown
@@ -45,8 +45,8 @@ export interface Serialization {
 }
 
 export interface Serializations {
-  /** Loads what this one needs beyond the others. */
-  prepare(name: string): Promise<void>
+  /** What a text frame holds. */
+  textOf(frame: Uint8Array): string
   /** @throws {PeerError} 'incompatible-peer' for a name that is not known */
   serializationOf(owner: SerializationOwner): Serialization
 }
@@ -56,12 +56,15 @@ const fromUtf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
 let msgpack: typeof MsgPack | undefined
 
+export const textOf = (frame: Uint8Array): string => fromUtf8.decode(frame)
+
+/** Loads what this one needs beyond the others. */
 export async function prepare(name: string): Promise<void> {
   if (name === 'MsgPack') msgpack ??= await import('./msgpack.js')
 }
 
 export function serializationOf(owner: SerializationOwner): Serialization {
-  const { serialization: name, serializers } = owner
+  const { serialization: name, provider: { options: { serializers } } } = owner
   const given = serializers && Object.hasOwn(serializers, name) ? serializers[name] : undefined
   if (given) return own(owner, given)
   const known = Object.hasOwn(builtIn, name) ? builtIn[name] : undefined

@@ -4,6 +4,7 @@ import { Assemblies } from '../../js/driver/assembly.js'
 import type { Encoded, Runtime, ValueCodec } from '../../js/driver/driver.js'
 import { watchEnvironment } from '../../js/driver/environment.js'
 import { iterate } from '../../js/driver/iterate.js'
+import { loadSerializations } from '../../js/driver/late.js'
 import { Messages } from '../../js/driver/messages.js'
 import { Spare } from '../../js/driver/spare.js'
 import { PunctualTimer } from '../../js/driver/timer.js'
@@ -113,7 +114,7 @@ export const runtime = (core: FakeCore): Runtime => ({
     return core
   },
   values: Promise.resolve(codec),
-  serializations: () => import('../../js/peerjs/serializations.js'),
+  serializations: loadSerializations,
   assemblies: () => new Assemblies(),
   files,
   transport: first => first, watch: watchEnvironment,

@@ -167,7 +167,7 @@ function side(handler: MessagesOwner['handler'] = null): { messages: Messages, s
   const problems: string[] = []
   const owner: MessagesOwner = {
     handle: 1, peer: 'b', handler, paused: false, state: 'open', protocol: 'native', emit: () => true,
-    named: false, serialization: 'binary', serializers: undefined, stringify: JSON.stringify, parse: JSON.parse, close: () => {},
+    named: false, serialization: 'binary', provider: { options: {} }, stringify: JSON.stringify, parse: JSON.parse, close: () => {},
     error: (type, message, cause) => new PeerError(type, message, { cause }),
     _error: type => void problems.push(type),
   }
