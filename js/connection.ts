@@ -17,6 +17,12 @@ export interface ConnectionEvents {
   path: (path: Path | null) => void
 }
 
+/**
+ * What the other side shall see as our description. Nothing, or no text, leaves it as it is. `Function` as in PeerJS's types.
+ */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-function-type
+export type SdpTransform = ((sdp: string) => string) | Function
+
 /** How many messages of each priority the other side acknowledged, or were taken back. @internal */
 export interface Acknowledged { high?: number, normal?: number, bulk?: number }
 
@@ -26,11 +32,12 @@ export interface ConnectionInit {
   peer: string
   connectionId: string
   label: string
-  /** JSON text. */
-  metadata: string | undefined
+  metadata: unknown
   serialization: string
   reliable: boolean
   options: object
+  /** The other side made it. */
+  incoming?: boolean
 }
 
 /** A path that was read longer ago, ms, is read again when somebody looks. */
@@ -54,12 +61,13 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
   readonly provider: Peer
   readonly connectionId: string
   readonly label: string
-  /** What the caller gave, as JSON carries it. */
+  /** What the caller gave; at the other side as JSON carries it. */
   readonly metadata: any // eslint-disable-line @typescript-eslint/no-explicit-any -- as in PeerJS
   /** What it was made with. */
-  readonly options: object
+  readonly options: any // eslint-disable-line @typescript-eslint/no-explicit-any -- as in PeerJS
 
   protected readonly driver: Driver
+  protected readonly init: ConnectionInit
   /** @internal */
   readonly handle: number
   #state: ConnectionState = 'connecting'
@@ -70,17 +78,22 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
   #pathAt = -Infinity
   #pathTimer: ReturnType<typeof setTimeout> | undefined
 
-  /** @internal Made by `connect()`, `call()` and the events 'connection' and 'call'. */
-  constructor(provider: Peer, driver: Driver, init: ConnectionInit) {
+  /**
+   * @internal Made by `connect()`, `call()` and the events 'connection' and 'call'. PeerJS's parameters, for classes of the
+   * option `serializers`: what else is needed is with the Peer.
+   */
+  constructor(peer: string, provider: Peer, options: object) {
     super()
+    const { driver, init } = provider._making!
+    this.peer = peer
     this.provider = provider
+    this.options = options
     this.driver = driver
+    this.init = init
     this.handle = init.handle
-    this.peer = init.peer
     this.connectionId = init.connectionId
     this.label = init.label
-    this.metadata = parseMetadata(init.metadata)
-    this.options = init.options
+    this.metadata = init.metadata
   }
 
   /** Can it be used? Stays true while the path is being recovered. */
@@ -98,9 +111,20 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
     return this.#protocol
   }
 
-  /** The browser's object; a recovered connection may have another one. Null before there is one. */
-  get peerConnection(): RTCPeerConnection | null {
-    return this.driver.peerConnection(this.handle)
+  /**
+   * The browser's object; a recovered connection may have another one. Null, whatever the type (which is PeerJS's) says,
+   * before there is one: while the core is loaded, before a call is answered, and afterwards.
+   */
+  get peerConnection(): RTCPeerConnection {
+    return this.driver.peerConnection(this.handle)!
+  }
+
+  /**
+   * The channel that carries it; of a call, the one through which each side notices that the other hung up. Null, whatever the
+   * type (which is PeerJS's) says, before there is one and afterwards.
+   */
+  get dataChannel(): RTCDataChannel {
+    return this.driver.dataChannel(this.handle)!
   }
 
   /** Which way the bytes go; null until known. Looking refreshes what is older than 3 s: look again, or listen to 'path'. */
@@ -111,7 +135,7 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
 
   /** Everything that can be counted. */
   async stats(): Promise<ConnectionStats> {
-    const report = await this.peerConnection?.getStats() ?? null
+    const report = await this.driver.peerConnection(this.handle)?.getStats() ?? null
     if (report) this.#setPath(this.driver.path(report))
     return {
       path: this.#path,
@@ -208,7 +232,7 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
     const now = performance.now()
     if (!this.#open || now - this.#pathAt < pathAge) return
     this.#pathAt = now
-    this.peerConnection?.getStats().then(report => this.#setPath(this.driver.path(report))).catch((error: unknown) => {
+    this.driver.peerConnection(this.handle)?.getStats().then(report => this.#setPath(this.driver.path(report))).catch((error: unknown) => {
       this.provider._log(2, `no path of ${this.connectionId}: ${messageOf(error)}`)
     })
     clearTimeout(this.#pathTimer)
@@ -249,8 +273,8 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
   side(_dc: RTCDataChannel, _mine: boolean): void {}
   /** @internal */
   sdp(sdp: string): string {
-    const transform = (this.options as { sdpTransform?: (sdp: string) => string }).sdpTransform
-    return typeof transform === 'function' ? transform(sdp) : sdp
+    const { sdpTransform: transform } = this.options as { sdpTransform?: SdpTransform }
+    return typeof transform === 'function' ? transform(sdp) as string : sdp
   }
 
   /** @internal */

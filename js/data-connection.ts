@@ -1,7 +1,6 @@
-import { type Acknowledged, Connection, type ConnectionEvents, type ConnectionInit } from './connection.js'
+import { type Acknowledged, Connection, type ConnectionEvents } from './connection.js'
 import type { CoreEvent, Lane } from './core/types.js'
 import type { ChannelOptions, PeerChannel } from './driver/channels.js'
-import type { Driver } from './driver/driver.js'
 import type { Messages, MessagesOwner } from './driver/messages.js'
 import type { PeerError } from './errors.js'
 import { rejected } from './events.js'
@@ -78,18 +77,18 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
   #messages: Messages | null = null
   #transfers = new Map<number, Transfer>()
 
-  /** @internal */
-  constructor(provider: Peer, driver: Driver, init: ConnectionInit) {
-    super(provider, driver, init)
-    this.reliable = init.reliable
-    this.named = !!init.serialization
-    this.serialization = wireName(init.serialization) || 'binary'
-    if (this.named) void driver.need(this.serialization)
-  }
+  /** The other side made it, and the application does not know. */
+  #unknown: boolean
 
-  /** The channel that carries it; null before there is one. */
-  get dataChannel(): RTCDataChannel | null {
-    return this.driver.dataChannel(this.handle)
+  /** @internal */
+  constructor(peer: string, provider: Peer, options: object) {
+    super(peer, provider, options)
+    const { serialization, reliable, incoming } = this.init
+    this.reliable = reliable
+    this.named = !!serialization
+    this.serialization = wireName(serialization) || 'binary'
+    if (this.named) void this.driver.need(this.serialization)
+    this.#unknown = !!incoming
   }
 
   /** Messages that wait in JavaScript, as in PeerJS. */
@@ -312,6 +311,8 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
 
   /** @internal */
   override _event(event: CoreEvent): void {
+    // It may end before it has an RTCPeerConnection.
+    if (event.type === 'connection-error' || event.type === 'connection-closed') this.#announce()
     switch (event.type) {
       case 'transfer-offered': {
         const transfer = new Transfer(this, this.handle, event.transfer, event)
@@ -343,6 +344,12 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
     super._closed(reason)
   }
 
+  #announce(): void {
+    if (!this.#unknown) return
+    this.#unknown = false
+    this.provider.emit('connection', this)
+  }
+
   /** @internal */
   override message(format: number, bytes: Uint8Array<ArrayBuffer>, lane: Lane): void {
     this.#messages?.message(format, bytes, lane)
@@ -361,6 +368,12 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
   /** @internal */
   supply(transfer: number, bytes: Uint8Array): void {
     this.driver.supply(this.handle, transfer, bytes)
+  }
+
+  /** @internal */
+  override carried(pc: RTCPeerConnection): void {
+    super.carried(pc)
+    this.#announce()
   }
 
   /** @internal */

@@ -1,10 +1,38 @@
 import { EventEmitter } from 'eventemitter3'
+import type { PeerError } from './errors.js'
+
+/**
+ * PeerJS's listeners of 'error' name the types that PeerJS has; ours has more. Such a listener is welcome all the same, and
+ * one that names none gets all of ours.
+ */
+interface Listening<Events extends object> extends EventEmitter<Events> {
+  on: Adding<Events, this>
+  once: Adding<Events, this>
+  addListener: Adding<Events, this>
+  off: Removing<Events, this>
+  removeListener: Removing<Events, this>
+}
+
+type Name<Events extends object> = EventEmitter.EventNames<Events>
+type OfError = (error: PeerError<never>) => void
+
+interface Adding<Events extends object, This> {
+  <T extends Name<Events>>(event: T, listener: EventEmitter.EventListener<Events, T>, context?: unknown): This
+  (event: 'error' & Name<Events>, listener: OfError, context?: unknown): This
+}
+
+interface Removing<Events extends object, This> {
+  <T extends Name<Events>>(event: T, listener?: EventEmitter.EventListener<Events, T>, context?: unknown, once?: boolean): This
+  (event: 'error' & Name<Events>, listener?: OfError, context?: unknown, once?: boolean): This
+}
+
+const Base = EventEmitter as unknown as new <Events extends object>() => Listening<Events>
 
 /**
  * What `Peer`, connections and transfers extend: `on`, `once`, `off`, `emit`, `removeListener`,
  * `removeAllListeners`, `listenerCount`. An `'error'` event that nobody listens to is not thrown.
  */
-export class Emitter<Events extends object> extends EventEmitter<Events> {
+export class Emitter<Events extends object> extends Base<Events> {
   /** Vue leaves this object as it is when it lands in reactive state: a proxy would break what is private in it. */
   get __v_skip(): true {
     return true

@@ -2,6 +2,9 @@ export { Peer, Peer as default } from './peer.js'
 export type {
   CallOptions, ConnectOptions, PeerEvents, PeerOptions, ReconnectOptions, ResolvedPeerOptions,
 } from './peer.js'
+// As PeerJS calls them.
+export type { CallOptions as CallOption, ConnectOptions as PeerConnectOption, PeerOptions as PeerJSOption } from './peer.js'
+export type { AnswerOptions as AnswerOption } from './media-connection.js'
 export type { ConnectionEvents } from './connection.js'
 export {
   DataConnection, type DataConnectionEvents, type RequestHandler, type RequestOptions, type SendOptions,
@@ -18,7 +21,9 @@ export {
   BaseConnectionErrorType, ConnectionType, DataConnectionErrorType, PeerErrorType, SerializationType, ServerMessageType,
   SocketEventType,
 } from './enums.js'
-export { type Supports, util } from './util.js'
+export { type Supports, type Supports as UtilSupportsObj, util } from './peerjs/util.js'
 export * as signaling from './signaling/index.js'
 export type { SignalingChannel, SignalingHandlers, SignalingTransport } from './signaling/index.js'
+export { BufferedConnection, MsgPack, MsgPackPeer, StreamConnection } from './peerjs/connections.js'
+export type { Serializer, SerializerClass, Serializers, Serializers as SerializerMapping } from './peerjs/serializations.js'
 export { version } from './version.js'

@@ -1,4 +1,5 @@
-import { Connection, type ConnectionEvents } from './connection.js'
+import { Connection, type ConnectionEvents, type SdpTransform } from './connection.js'
+import type { CallOptions } from './peer.js'
 
 export interface MediaConnectionEvents extends ConnectionEvents {
   /** The other side's stream; once for each, and again when a recovered connection brings it anew. */
@@ -10,7 +11,7 @@ export interface MediaConnectionEvents extends ConnectionEvents {
 
 export interface AnswerOptions {
   /** What the other side shall see as our description. */
-  sdpTransform?: (sdp: string) => string
+  sdpTransform?: SdpTransform
 }
 
 /** A track that is shown, and its sender on each RTCPeerConnection. */
@@ -32,15 +33,22 @@ export class MediaConnection extends Connection<MediaConnectionEvents> {
   /** All that live: while the path is recovered there may be two. */
   #pcs = new Set<RTCPeerConnection>()
   #answered = false
+  /** answer() was called. */
+  #taken = false
 
-  /** What we show; the stream of `call()` or `answer()`. */
-  get localStream(): MediaStream | undefined {
-    return this.#localStream
+  /** Is it answered? On the side that answers as soon as it did. */
+  override get open(): boolean {
+    return super.open || this.#taken && !this.ended
   }
 
-  /** What the other side shows: its newest stream. */
-  get remoteStream(): MediaStream | undefined {
-    return this.#remoteStream
+  /** What we show; the stream of `call()` or `answer()`. Undefined, whatever the type (which is PeerJS's) says, without. */
+  get localStream(): MediaStream {
+    return this.#localStream!
+  }
+
+  /** What the other side shows: its newest stream. Undefined before there is one. */
+  get remoteStream(): MediaStream {
+    return this.#remoteStream!
   }
 
   /**
@@ -49,6 +57,7 @@ export class MediaConnection extends Connection<MediaConnectionEvents> {
    */
   answer(stream?: MediaStream, options: AnswerOptions = {}): void {
     if (this.#answered || this.ended) return
+    this.#taken = true
     Object.assign(this.options, options)
     this._begin(stream)
     this.feed({ type: 'answer', connection: this.handle })
@@ -141,6 +150,11 @@ export class MediaConnection extends Connection<MediaConnectionEvents> {
   override linked(pc: RTCPeerConnection): void {
     this.#pcs.add(pc)
     for (const [track, { streams, senders }] of this.#tracks) senders.set(pc, pc.addTrack(track, ...streams))
+    // PeerJS hands its option to createOffer(); this is what that does there (WebRTC, section 4.4.3).
+    const { offerToReceiveAudio, offerToReceiveVideo } = (this.options as CallOptions).constraints ?? {}
+    for (const [kind, wanted] of [['audio', offerToReceiveAudio], ['video', offerToReceiveVideo]] as const) {
+      if (wanted && !pc.getTransceivers().some(({ receiver }) => receiver.track.kind === kind)) pc.addTransceiver(kind, { direction: 'recvonly' })
+    }
   }
 
   /** @internal */

@@ -1,4 +1,4 @@
-import type { ConnectionInit } from './connection.js'
+import { type ConnectionInit, parseMetadata, type SdpTransform } from './connection.js'
 import type { CoreConfig, CoreErrorCode, CoreEvent, CoreLimits, CoreTimers, PeerState } from './core/types.js'
 import { DataConnection, wireName } from './data-connection.js'
 import { Driver } from './driver/driver.js'
@@ -10,7 +10,7 @@ import type { Serializers } from './peerjs/serializations.js'
 import type { SignalingName } from './signaling/choose.js'
 import { peerServer } from './signaling/peer-server.js'
 import type { SignalingTransport } from './signaling/transport.js'
-import { cloudHost, cloudPort, defaultConfig, isSecure, randomToken } from './util.js'
+import { cloudHost, cloudPort, defaultConfig, isSecure, randomToken, validateId } from './util.js'
 
 export interface ReconnectOptions {
   /** Attempts before it gives up; -1 for ever. @default -1 */
@@ -40,7 +40,8 @@ export interface PeerOptions {
   /** wss and https. @default true for the default host, else as the page was loaded */
   secure?: boolean
   /** Handed to every RTCPeerConnection. @default PeerJS's STUN and TURN servers */
-  config?: RTCConfiguration
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as in PeerJS, whose applications also name what browsers ignore
+  config?: RTCConfiguration | Record<string, any>
   /** Between two heartbeats to the server, ms. @default 5000 */
   pingInterval?: number
   /** Of the HTTP requests. @default 'strict-origin-when-cross-origin' */
@@ -81,9 +82,10 @@ export interface PeerOptions {
 
 /** `peer.options`: everything filled in, apart from what has no default. */
 export type ResolvedPeerOptions = PeerOptions
-  & Required<Pick<PeerOptions, 'debug' | 'host' | 'port' | 'path' | 'key' | 'token' | 'secure' | 'config' | 'pingInterval'
+  & Required<Pick<PeerOptions, 'debug' | 'host' | 'port' | 'path' | 'key' | 'token' | 'secure' | 'pingInterval'
     | 'referrerPolicy' | 'signaling' | 'autoReconnect' | 'protocol' | 'warm'>>
-  & { trickle: 'full' | 'half' | 'none', timers: CoreTimers, limits: CoreLimits }
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as in PeerJS
+  & { config: any, trickle: 'full' | 'half' | 'none', timers: CoreTimers, limits: CoreLimits }
 
 export interface ConnectOptions {
   /** Name of the connection. @default its connectionId */
@@ -101,7 +103,7 @@ export interface ConnectOptions {
   /** @default random */
   connectionId?: string
   /** What the other side shall see as our description. */
-  sdpTransform?: (sdp: string) => string
+  sdpTransform?: SdpTransform
 }
 
 export interface CallOptions {
@@ -110,7 +112,9 @@ export interface CallOptions {
   /** @default random */
   connectionId?: string
   /** What the other side shall see as our description. */
-  sdpTransform?: (sdp: string) => string
+  sdpTransform?: SdpTransform
+  /** `offerToReceiveVideo`, `offerToReceiveAudio`: asks for what we do not show ourselves. The other members mean nothing. */
+  constraints?: RTCOfferOptions & { offerToReceiveAudio?: boolean, offerToReceiveVideo?: boolean }
 }
 
 export interface PeerEvents {
@@ -123,12 +127,15 @@ export interface PeerEvents {
   /** Destroyed; the last event. */
   close: () => void
   /** Signaling is lost or was left; connections live on. `id` is what the peer was called. */
-  disconnected: (id: string | null) => void
+  disconnected: (id: string) => void
   error: (error: PeerError) => void
   state: (state: PeerState, reason: string) => void
 }
 
 type AnyConnection = DataConnection | MediaConnection
+
+/** How many empty lists `peer.connections` keeps. */
+const emptied = 100
 
 /** One participant: an id at a signaling server, and the connections to other ids. */
 export class Peer extends Emitter<PeerEvents> {
@@ -136,9 +143,13 @@ export class Peer extends Emitter<PeerEvents> {
   /** The id, when the server confirmed it for the first time. Rejects when the peer is closed before; nobody has to look. */
   readonly ready: Promise<string>
 
+  /** @internal What the connection that is being made needs beyond PeerJS's parameters. */
+  _making: { driver: Driver, init: ConnectionInit } | undefined
   #driver: Driver | null = null
   #transport: SignalingTransport | null = null
   #id: string | null = null
+  /** What the peer was called when it was last disconnected. */
+  #last: string | null = null
   #state: PeerState = 'idle'
   #open = false
   #disconnected = false
@@ -151,6 +162,8 @@ export class Peer extends Emitter<PeerEvents> {
   #ready = deferred<string>()
   #byHandle = new Map<number, AnyConnection>()
   #connections: Record<string, AnyConnection[]> = Object.create(null) as Record<string, AnyConnection[]>
+  /** Ids whose list is empty, the oldest first. */
+  readonly #emptied = new Set<string>()
 
   /**
    * Starts at once and works from the first line: connections that are made before 'open' wait for it.
@@ -174,9 +187,12 @@ export class Peer extends Emitter<PeerEvents> {
     }
   }
 
-  /** What other peers call us; null while the server does not know us. */
-  get id(): string | null {
-    return this.#id
+  /**
+   * What other peers call us. As in PeerJS it is there from the beginning when it was asked for, and whatever the type says,
+   * null before the server gave one and while the peer is disconnected: `open` tells whether the server knows us by it.
+   */
+  get id(): string {
+    return this.#id!
   }
 
   /** Does the server know us now? */
@@ -198,30 +214,30 @@ export class Peer extends Emitter<PeerEvents> {
     return this.#state
   }
 
-  /** All connections, by the id of the other peer. */
+  /** All connections, by the id of the other peer. The lists of those that left are empty, and stay for a while. */
   get connections(): Record<string, AnyConnection[]> {
     return this.#connections
   }
 
   /**
-   * Connects to another peer. Emits 'error' ('disconnected') and answers undefined after `disconnect()` or
-   * `destroy()`; answers undefined on a server.
+   * Connects to another peer. As in PeerJS, whatever the type says: emits 'error' ('disconnected') and answers undefined
+   * after `disconnect()` or `destroy()`; answers undefined on a server.
    * @throws PeerError 'invalid-argument' when JSON cannot carry `metadata`
    */
-  connect(peer: string, options: ConnectOptions = {}): DataConnection | undefined {
-    return this.#connect(peer, 'data', options)
+  connect(peer: string, options: ConnectOptions = {}): DataConnection {
+    return this.#connect(peer, 'data', options)!
   }
 
   /**
    * Calls another peer and shows it `stream`. Otherwise as `connect()`.
    * @throws PeerError 'invalid-argument' when JSON cannot carry `metadata`
    */
-  call(peer: string, stream: MediaStream, options: CallOptions = {}): MediaConnection | undefined {
+  call(peer: string, stream: MediaStream, options: CallOptions = {}): MediaConnection {
     if (!stream) {
       this._log(1, 'call() needs a MediaStream, for example of navigator.mediaDevices.getUserMedia()')
-      return undefined
+      return undefined!
     }
-    return this.#connect(peer, 'media', options, stream)
+    return this.#connect(peer, 'media', options, stream)!
   }
 
   /** Leaves the signaling server. Connections live on; nothing comes back unasked. Twice is harmless. */
@@ -238,9 +254,11 @@ export class Peer extends Emitter<PeerEvents> {
    * @throws PeerError 'invalid-state' when the peer is destroyed
    */
   reconnect(): void {
-    if (this.#destroyed) throw new PeerError('invalid-state', 'This peer is destroyed and cannot reconnect. Make a new Peer.')
-    if (this.#open || !this.#driver) return
+    // Listeners of 'disconnected' that call this are told of destroy(), too, and mean no harm.
+    if (this.#closed && this.#state === 'closed') throw new PeerError('invalid-state', 'This peer is destroyed and cannot reconnect. Make a new Peer.')
+    if (this.#open || this.#destroyed || !this.#driver) return
     this.#left = this.#disconnected = this.#told = false
+    this.#id ??= this.#last
     this.#driver.feed({ type: 'reconnect' })
   }
 
@@ -280,6 +298,7 @@ export class Peer extends Emitter<PeerEvents> {
   #start(id: string | undefined): void {
     const { options } = this
     this.#state = 'connecting'
+    if (id !== undefined && validateId(id)) this.#id = id
     this.#transport = typeof options.signaling === 'object' && 'connect' in options.signaling ? options.signaling : peerServer(options)
     this.#driver = new Driver({
       config: coreConfig(options),
@@ -311,10 +330,10 @@ export class Peer extends Emitter<PeerEvents> {
       throw new PeerError('invalid-argument', `There is no serialization ${name}. Use binary, json, raw, MsgPack or the option serializers.`)
     }
     const metadata = stringify(options.metadata)
-    const connectionId = options.connectionId ?? `${kind === 'data' ? 'dc' : 'mc'}_${randomToken()}`
+    const connectionId = options.connectionId || `${kind === 'data' ? 'dc' : 'mc'}_${randomToken()}`
     const init: ConnectionInit = {
-      handle: driver.handle(), peer: String(peer), connectionId, metadata,
-      label: options.label ?? connectionId,
+      handle: driver.handle(), peer: String(peer), connectionId, metadata: options.metadata,
+      label: options.label || connectionId,
       serialization: name,
       reliable: options.reliable ?? false,
       options: { ...options },
@@ -329,17 +348,28 @@ export class Peer extends Emitter<PeerEvents> {
   }
 
   #add(kind: 'data' | 'media', driver: Driver, init: ConnectionInit): AnyConnection {
-    const connection = kind === 'data' ? new DataConnection(this, driver, init) : new MediaConnection(this, driver, init)
-    this.#byHandle.set(init.handle, connection);
+    const { serializers } = this.options
+    const given = kind === 'data' && serializers && Object.hasOwn(serializers, init.serialization) ? serializers[init.serialization] : undefined
+    const Kind = kind === 'media' ? MediaConnection : typeof given === 'function' ? given : DataConnection
+    this._making = { driver, init }
+    const connection = new Kind(init.peer, this, init.options)
+    this.#byHandle.set(init.handle, connection)
+    this.#emptied.delete(init.peer);
     (this.#connections[init.peer] ??= []).push(connection)
     return connection
   }
 
   #remove(handle: number, connection: AnyConnection): void {
+    const { peer } = connection
     this.#byHandle.delete(handle)
-    const left = this.#connections[connection.peer]?.filter(other => other !== connection)
-    if (left?.length) this.#connections[connection.peer] = left
-    else delete this.#connections[connection.peer]
+    // As in PeerJS an empty list stays, for applications that read its length; not for ever.
+    const left = this.#connections[peer] = this.#connections[peer]?.filter(other => other !== connection) ?? []
+    if (left.length) return
+    this.#emptied.delete(peer)
+    if (this.#emptied.add(peer).size <= emptied) return
+    const [oldest] = this.#emptied
+    this.#emptied.delete(oldest!)
+    delete this.#connections[oldest!]
   }
 
   #event(event: CoreEvent): void {
@@ -358,10 +388,13 @@ export class Peer extends Emitter<PeerEvents> {
       case 'peer-error': return this.#error(new PeerError(event.error, event.message))
       case 'warning': return this._log(2, event.error, event.message)
       case 'connection-incoming': {
-        const { connection: handle, kind, metadata, ...rest } = event
-        const connection = this.#add(kind, this.#driver!, { ...rest, handle, metadata, options: {} })
-        if (connection.type === 'data') this.emit('connection', connection)
-        else this.emit('call', connection)
+        const { connection: handle, kind, ...rest } = event
+        const metadata = parseMetadata(event.metadata)
+        const { connectionId, label, serialization, reliable } = rest
+        const options = kind === 'data' ? { connectionId, metadata, label, serialization, reliable } : { connectionId, metadata }
+        const connection = this.#add(kind, this.#driver!, { ...rest, handle, metadata, options, incoming: true })
+        // A data connection tells when it has its RTCPeerConnection, which comes next: there its listeners find it, as in PeerJS.
+        if (connection.type === 'media') this.emit('call', connection)
         return
       }
       default: {
@@ -389,10 +422,11 @@ export class Peer extends Emitter<PeerEvents> {
   }
 
   #lost(id: string | null): void {
+    this.#last = id ?? this.#last
     this.#id = null
     this.#open = false
     this.#disconnected = this.#told = true
-    this.emit('disconnected', id)
+    this.emit('disconnected', id!)
   }
 
   /** The peer never lived: as in PeerJS, 'error', 'disconnected', 'close'. */
@@ -413,6 +447,7 @@ export class Peer extends Emitter<PeerEvents> {
       this.#remove(handle, connection)
       connection._closed(reason)
     }
+    for (const peer of this.#emptied) delete this.#connections[peer]
     if (!this.#told) this.#lost(this.#id)
     this.#ready.reject(new PeerError('invalid-state', 'The peer was closed before the signaling server knew it.'))
     this.#setState('closed', reason)

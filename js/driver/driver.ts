@@ -470,9 +470,10 @@ export class Driver {
     return this.#runtime!.path(report)
   }
 
-  /** The channel that carries a connection. */
+  /** The channel that carries a connection, or will. */
   dataChannel(connection: number): RTCDataChannel | null {
-    return this.#carriers.get(connection)?.dc ?? null
+    const [first] = this.#bearers.get(connection)?.channels ?? []
+    return (this.#carriers.get(connection) ?? this.#channels.get(first!))?.dc ?? null
   }
 
   #createLink(link: number, connection: number, stripe: boolean): void {

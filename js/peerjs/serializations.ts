@@ -7,6 +7,8 @@
 import { Format } from '../core/types.js'
 import type { Encoded } from '../driver/driver.js'
 import { PeerError } from '../errors.js'
+import type { DataConnection } from '../data-connection.js'
+import type { Peer } from '../peer.js'
 import { pack, unpack } from './binarypack.js'
 import type * as MsgPack from './msgpack.js'
 
@@ -19,14 +21,20 @@ export interface Serializer {
   decode(data: string | ArrayBuffer): unknown
 }
 
+/** As PeerJS has it: a class of connections, which extends {@link BufferedConnection} or {@link StreamConnection}. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- as in PeerJS
+export type SerializerClass = new (peer: string, provider: Peer, options: any) => DataConnection
+
 /** By name; the name of a built-in one takes its place. */
-export type Serializers = Record<string, Serializer>
+export type Serializers = Record<string, Serializer | SerializerClass>
 
 /** What a serialization needs to know of its connection. */
 export interface SerializationOwner {
   readonly peer: string
   readonly serialization: string
   readonly provider: { options: { serializers?: Serializers } }
+  /** What takes the frames of a connection of a class of the application's own, which makes and reads them itself. */
+  _frame?(data: string | ArrayBuffer): void
   /** As in PeerJS, an application may put others in their place. */
   stringify(value: unknown): string
   parse(text: string): unknown
@@ -66,7 +74,8 @@ export async function prepare(name: string): Promise<void> {
 export function serializationOf(owner: SerializationOwner): Serialization {
   const { serialization: name, provider: { options: { serializers } } } = owner
   const given = serializers && Object.hasOwn(serializers, name) ? serializers[name] : undefined
-  if (given) return own(owner, given)
+  if (owner._frame) return { looksInside: false, encode: bare, decode: (format, bytes) => (owner._frame!(plain(format, bytes)), []) }
+  if (typeof given === 'object') return own(owner, given)
   const known = Object.hasOwn(builtIn, name) ? builtIn[name] : undefined
   if (known) return known(owner)
   throw new PeerError('incompatible-peer', `The connection with ${owner.peer} uses the serialization ${JSON.stringify(name)}, which nobody here knows. `
@@ -109,8 +118,8 @@ const builtIn: Record<string, (owner: SerializationOwner) => Serialization> = {
 
 function own(owner: SerializationOwner, { encode, decode }: Serializer): Serialization {
   if (typeof encode !== 'function' || typeof decode !== 'function') {
-    throw new PeerError('invalid-argument', `serializers.${owner.serialization} has to be an object with encode(value) and decode(data). `
-      + 'A class that extends PeerJS\'s DataConnection cannot be used.', { peer: owner.peer })
+    throw new PeerError('invalid-argument', `serializers.${owner.serialization} has to be an object with encode(value) and decode(data), `
+      + 'or a class that extends BufferedConnection or StreamConnection.', { peer: owner.peer })
   }
   return {
     looksInside: false,

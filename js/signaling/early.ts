@@ -1,5 +1,5 @@
 import { noop } from '../events.js'
-import { randomToken, util } from '../util.js'
+import { randomToken, validateId } from '../util.js'
 import type { SignalingHandlers, SignalingTransport } from './transport.js'
 
 type Report = (to: SignalingHandlers) => void
@@ -18,7 +18,7 @@ export function early(transport: SignalingTransport, id: string | undefined, tok
 
   function open(id: string): void {
     // The core will say what is wrong with it; 256 is its own limit.
-    if (end.aborted || transport.late || !id || id.length > 256 || !util.validateId(id)) return
+    if (end.aborted || transport.late || !id || id.length > 256 || !validateId(id)) return
     const heard: Report[] = []
     let report = (what: Report): unknown => heard.push(what)
     let opened = false

@@ -149,7 +149,9 @@ describe('making a peer', () => {
   it('opens: id, open, ready, state', async () => {
     const peer = make()
     const log = record(peer)
-    expect(peer).toMatchObject({ id: null, open: false, state: 'connecting', destroyed: false, disconnected: false })
+    // As in PeerJS the name that was asked for is there at once.
+    expect(peer).toMatchObject({ id: 'a', open: false, state: 'connecting', destroyed: false, disconnected: false })
+    expect(make({}, '-a').id).toBeNull()
     await expect(peer.ready).resolves.toBe('a')
     expect(log).toEqual(['state open', 'open a'])
     expect(peer).toMatchObject({ id: 'a', open: true, state: 'open' })
@@ -190,7 +192,7 @@ describe('making a peer', () => {
     conn.on('close', closed)
     const log = record(peer)
     await settled()
-    expect(log).toEqual(['error core-unavailable', 'disconnected null', 'state closed', 'close'])
+    expect(log).toEqual(['error core-unavailable', 'disconnected a', 'state closed', 'close'])
     expect(closed).toHaveBeenCalledOnce()
     expect(conn.state).toBe('closed')
     expect(peer.connections).toEqual({})
@@ -258,7 +260,7 @@ describe('leaving and coming back', () => {
     const peer = make()
     const log = record(peer)
     peer.destroy()
-    expect(log).toEqual(['disconnected null', 'state closed', 'close'])
+    expect(log).toEqual(['disconnected a', 'state closed', 'close'])
     await settled()
     expect(core.inputs).toEqual([])
     await expect(peer.ready).rejects.toMatchObject({ type: 'invalid-state' })
@@ -308,12 +310,28 @@ describe('connections', () => {
     const log: unknown[] = []
     conn.on('error', error => log.push([error.type, error.peer, error.connectionId]))
     conn.on('state', state => log.push(state))
-    conn.on('close', () => log.push(Object.keys(peer.connections)))
+    conn.on('close', () => log.push(peer.connections.b))
     say({ type: 'connection-error', connection: handle, error: 'connection-lost', message: '' },
       { type: 'connection-state', connection: handle, state: 'closed', reason: 'connection-lost' },
       { type: 'connection-closed', connection: handle, reason: 'connection-lost' })
     expect(log).toEqual([['connection-lost', 'b', conn.connectionId], 'closed', []])
     expect(conn.open).toBe(false)
+  })
+
+  it('leave an empty list, as in PeerJS, but not for ever', async () => {
+    const { peer, handle } = await opened()
+    say({ type: 'connection-closed', connection: handle, reason: '' })
+    expect(peer.connections.b).toEqual([])
+    const before = core.ofType('connect').length
+    for (let at = 0; at < 150; at++) peer.connect(`p${at}`)
+    const again = peer.connect('p0')
+    for (const { connection, peer: to } of core.ofType('connect').slice(before)) {
+      if (to !== 'p0') say({ type: 'connection-closed', connection, reason: '' })
+    }
+    expect(Object.keys(peer.connections).length).toBe(101)
+    expect(peer.connections.b).toBeUndefined()
+    expect(peer.connections.p0).toHaveLength(2)
+    expect(peer.connections.p0).toContain(again)
   })
 
   it('stays open while the path is recovered', async () => {
@@ -329,8 +347,13 @@ describe('connections', () => {
     peer.on('connection', conn => arrived.push(conn))
     const incoming = { type: 'connection-incoming', peer: 'b', kind: 'data', label: 'l', serialization: 'binary', reliable: true, protocol: 'native' } as const
     say({ ...incoming, connection: 2, connectionId: 'dc_1', metadata: '{"a":1}' }, { ...incoming, connection: 4, connectionId: 'dc_2', metadata: '{' })
+    // Told when they have their RTCPeerConnection, as in PeerJS, or when they end before.
+    expect(arrived).toEqual([])
+    expect(peer.getConnection('b', 'dc_1')).toMatchObject({ connectionId: 'dc_1' })
+    say({ type: 'link-create', link: 6, connection: 2 }, { type: 'connection-error', connection: 4, error: 'incompatible-peer', message: '' })
     expect(arrived.map(conn => conn.metadata)).toEqual([{ a: 1 }, undefined])
-    expect(arrived[0]).toMatchObject({ connectionId: 'dc_1', label: 'l', reliable: true })
+    expect(arrived[0]).toMatchObject({ connectionId: 'dc_1', label: 'l', reliable: true, peerConnection: FakePeerConnection.made[0] })
+    expect(arrived[0]!.options).toEqual({ connectionId: 'dc_1', metadata: { a: 1 }, label: 'l', serialization: 'binary', reliable: true })
   })
 
   it('close once, and say so when it is over', async () => {
