@@ -134,14 +134,12 @@ async function vitest(name, projects) {
   return { passed: numPassedTests, failed: ended && failed === 0 ? 1 : failed }
 }
 
-async function e2e() {
-  ensure('demo')
-  const config = ['playwright.config.ts', 'tests/e2e/playwright.config.ts'].find(file => existsSync(path(file)))
-  if (!config) throw new Error('there is no playwright.config.ts')
+async function playwright(name, config) {
+  if (!existsSync(path(config))) throw new Error(`there is no ${config}`)
   const { ended } = await sh(process.execPath, [bin('@playwright/test/cli.js'), 'test', '--config', config, '--reporter=list,json'], {
-    env: { PLAYWRIGHT_JSON_OUTPUT_NAME: join(reports, 'e2e.json') }, mayFail: true, timeout: 15 * minutes,
+    env: { PLAYWRIGHT_JSON_OUTPUT_NAME: join(reports, `${name}.json`) }, mayFail: true, timeout: 15 * minutes,
   })
-  const { stats, errors } = report('e2e.json')
+  const { stats, errors } = report(`${name}.json`)
   for (const error of errors ?? []) console.error(error.message)
   const failed = stats.unexpected
   // A flaky test passed in the end; it is listed above, and it is not hidden: see "flaky" there.
@@ -171,7 +169,14 @@ const runners = {
   vitest: () => vitest('vitest', ['js', 'vue', 'server', 'nuxt']),
   publint: () => one(node(bin('publint/src/cli.js'), '--strict')),
   sizes: () => one(node(path('scripts/sizes.mjs'), '--check')),
-  e2e,
+  e2e: () => {
+    ensure('demo')
+    return playwright('e2e', 'playwright.config.ts')
+  },
+  interop: () => {
+    ensure('library')
+    return playwright('interop', 'tests/interop/playwright.config.ts')
+  },
   package: () => vitest('package', ['package']),
 }
 
