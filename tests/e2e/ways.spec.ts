@@ -156,7 +156,7 @@ test('where WebSockets are refused an event stream is found, and where that is t
   await talk(ada, bob, 'bob', 'hello bob')
 })
 
-test('a session moves from WebSocket to an event stream to polls, and connections are made all the time', async ({ browser, site }) => {
+test('a session moves from WebSocket to an event stream, and connections are made all the time', async ({ browser, site }) => {
   const ada = await person(browser, site, 'ada')
   const bob = await person(browser, site, 'bob')
   await talk(ada, bob, 'bob', 'over WebSocket')
