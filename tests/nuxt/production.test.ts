@@ -51,16 +51,16 @@ describe('an application that only names the module', () => {
   it('answers polls, POSTs and event streams beside it', async () => {
     const url = (kind: string, id: string, more = '') => `${app.url}/api/signal/peerjs/${kind}?id=${id}&token=t&link=page.1&${more}`
     const alice = await connect(base, 'alice')
-    expect(await (await fetch(url('poll', 'bob'))).text()).toBe('{"type":"OPEN","got":0,"n":0}\n')
-    const held = fetch(url('poll', 'bob'))
-    alice.offer('bob', 'hello')
+    expect(await (await fetch(url('poll', 'polling'))).text()).toBe('{"type":"OPEN","got":0,"n":0}\n')
+    const held = fetch(url('poll', 'polling'))
+    alice.offer('polling', 'hello')
     expect(await (await held).text()).toContain('"payload":"hello"')
-    const answer = await fetch(url('poll', 'bob', 'got=1&from=1'), { method: 'POST', body: '{"type":"ANSWER","dst":"alice","payload":"hi"}' })
+    const answer = await fetch(url('poll', 'polling', 'got=1&from=1'), { method: 'POST', body: '{"type":"ANSWER","dst":"alice","payload":"hi"}' })
     expect(await answer.text()).toBe('{"type":"OPEN","got":1,"n":1}\n')
-    expect(await alice.next()).toMatchObject({ src: 'bob', payload: 'hi' })
+    expect(await alice.next()).toMatchObject({ src: 'polling', payload: 'hi' })
 
     const cut = new AbortController()
-    const stream = await fetch(url('sse', 'carol'), { signal: cut.signal })
+    const stream = await fetch(url('sse', 'streaming'), { signal: cut.signal })
     expect(stream.headers.get('content-type')).toBe('text/event-stream')
     const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader()
     let text = ''
@@ -68,10 +68,10 @@ describe('an application that only names the module', () => {
       while (!text.includes(what)) text += (await reader.read()).value
     }
     await until('data: {"type":"OPEN","got":0,"n":0}\n\n')
-    alice.offer('carol', 'streamed')
-    await until('id: 1\ndata: {"type":"OFFER","src":"alice","dst":"carol","payload":"streamed"}\n\n')
-    expect((await fetch(url('sse', 'carol', 'from=1'), { method: 'POST', body: 'not JSON\n' })).status).toBe(200)
-    expect((await fetch(url('sse', 'carol', 'from=2'), { method: 'POST', body: 'x'.repeat(2_000_000) })).status).toBe(413)
+    alice.offer('streaming', 'streamed')
+    await until('id: 1\ndata: {"type":"OFFER","src":"alice","dst":"streaming","payload":"streamed"}\n\n')
+    expect((await fetch(url('sse', 'streaming', 'from=1'), { method: 'POST', body: 'not JSON\n' })).status).toBe(200)
+    expect((await fetch(url('sse', 'streaming', 'from=2'), { method: 'POST', body: 'x'.repeat(2_000_000) })).status).toBe(413)
     cut.abort()
     await alice.close()
   })
