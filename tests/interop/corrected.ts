@@ -43,6 +43,19 @@ export const corrected: Record<string, Record<string, Corrected>> = {
     'function': { 'to PeerJS': refused, 'from PeerJS': ['error protocol-violation'], 'between us': refused },
     'symbol': { 'to PeerJS': refused, 'from PeerJS': ['error protocol-violation'], 'between us': refused },
   },
+  'MsgPack': {
+    // It sends {} for all of these.
+    'ArrayBuffer 0': whenWeSend('Uint8Array(0) 811c9dc5'),
+    'ArrayBuffer 1': whenWeSend('Uint8Array(1) 240c8dec'),
+    'ArrayBuffer 7': whenWeSend('Uint8Array(7) 39f5f122'),
+    'ArrayBuffer 14': whenWeSend('Uint8Array(14) b291276d'),
+    'ArrayBuffer 15': whenWeSend('Uint8Array(15) 781da17'),
+    'ArrayBuffer 16': whenWeSend('Uint8Array(16) 50775d25'),
+    'ArrayBuffer 28': whenWeSend('Uint8Array(28) 9bced99d'),
+    'raw bytes': whenWeSend('Uint8Array(40) b2187104'),
+    'bytes in an object': whenWeSend('{a:Uint8Array(20) ce0c5cc7,list:[Uint8Array(3) c7bf2d8c]}'),
+    ...Object.fromEntries(['Blob', 'File', 'Blob inside', 'Map', 'Set', 'RegExp'].map(kind => [kind, whenWeSend('refused')])),
+  },
 }
 
 /** What ends PeerJS's connection, or its reader, for good; and what it cannot be relied on to send in order. */

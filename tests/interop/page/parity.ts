@@ -560,11 +560,11 @@ const scripts = {
 }
 
 /** A serialization as applications of PeerJS make them. */
-function reversed({ lib }: Frame): Record<string, never> {
+function reversed({ lib, own }: Frame): Record<string, never> {
   class Reversed extends lib.BufferedConnection {
     readonly serialization = 'reversed'
     protected _send(data: unknown): void {
-      this._bufferedSend(new TextEncoder().encode(JSON.stringify(data)).reverse().buffer)
+      this._bufferedSend(own(new TextEncoder().encode(JSON.stringify(data)).reverse().buffer))
     }
 
     protected _handleDataMessage({ data }: MessageEvent<ArrayBuffer>): void {
