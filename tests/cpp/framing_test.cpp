@@ -597,6 +597,29 @@ TEST(Framing, ClosingSurvivesALostChannel) {
   EXPECT_EQ(pair.b.count(Kind::PeerClosing), 1u);
 }
 
+TEST(Framing, TheAnswerToACloseMayComeOnALaterChannelBeforeTheCloseIsRepeated) {
+  Pair pair;
+  pair.attach();
+  pair.settle();
+  pair.b.framing.hold(true, pair.now);
+  pair.a.put(Lane::Normal, "last words");
+  pair.a.framing.close("bye", pair.now);
+  pair.pumpA();
+  while (pair.deliverToB()) {
+  }
+  pair.cut();
+  pair.attach();
+  // Only now does the application read, and what it closed is known from the channel before.
+  pair.b.framing.hold(false, pair.now);
+  pair.pumpB();
+  while (pair.deliverToA()) {
+  }
+  pair.settle();
+  EXPECT_EQ(pair.a.count(Kind::Violation), 0u);
+  EXPECT_EQ(pair.a.count(Kind::Closed), 1u);
+  EXPECT_EQ(pair.b.got, pair.a.sent);
+}
+
 TEST(Framing, CloseGivesUpWhenNobodyAnswers) {
   Pair pair;
   pair.attach();

@@ -98,7 +98,8 @@ struct Framing::State {
 
   // -- the end
   bool closing = false;
-  bool closeSent = false;
+  bool closeSent = false;  ///< on this channel
+  bool closeTold = false;  ///< on this one or on an earlier one, which the other side may answer late
   bool closedSeen = false;
   bool over = false;  ///< closed, violated or aborted: inert
   std::string closeReason;
@@ -303,7 +304,7 @@ struct Framing::State {
       if (action.kind != ActionKind::Wait || over) return action;
     }
     if (slot == 0 && closeDue()) {
-      closeSent = true;
+      closeSent = closeTold = true;
       // The other side has this long to answer; the first time counts.
       closeAt = std::min(closeAt, now + config.closeTimeout);
       return sendControl(Sent::Close, FrameType::Close, {lastSeq(Stream::Live), lastSeq(Stream::Bulk)}, &closeReason);
@@ -442,7 +443,7 @@ struct Framing::State {
       case FrameType::Closed: {
         Seqs seqs{};
         if (!readSeqs(reader, seqs)) return Rule::ClosedThatCannotBeRead;
-        if (!closeSent || seqs != Seqs{lastSeq(Stream::Live), lastSeq(Stream::Bulk)}) return Rule::ClosedToNoClose;
+        if (!closeTold || seqs != Seqs{lastSeq(Stream::Live), lastSeq(Stream::Bulk)}) return Rule::ClosedToNoClose;
         if (const Wrong wrong = acknowledged(seqs, now)) return wrong;
         closedSeen = true;
         return nullptr;
