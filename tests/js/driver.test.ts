@@ -667,7 +667,8 @@ describe('the data border', () => {
   })
 
   const piece = (bytes: number[], more: Partial<Delivery>): Delivery => ({
-    connection: 2, lane: 1, format: 1, first: true, last: true, total: bytes.length, bytes: new Uint8Array(bytes), transfer: 0, message: 0, piece: 0, ...more,
+    connection: 2, lane: 1, format: 1, first: true, last: true, total: bytes.length, bytes: new Uint8Array(bytes),
+    transfer: 0, message: 0, piece: 0, ...more,
   })
 
   it('hands a message in one piece on as it is, and collects others by lane', async () => {

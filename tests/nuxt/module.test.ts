@@ -37,7 +37,10 @@ describe('what every peer starts from', () => {
 
 describe('auto-imports', () => {
   /** For people who build on the package, not for applications: too general to take a name away from them. */
-  const meant = new Set(['default', 'version', 'signaling', 'createEventHook', 'injectPeerDefaults', 'providePeerDefaults'])
+  const meant = new Set([
+    'default', 'version', 'signaling', 'createEventHook', 'injectPeerDefaults', 'providePeerDefaults',
+    'BufferedConnection', 'StreamConnection', 'MsgPack', 'MsgPackPeer',
+  ])
 
   it.each([['peerbridge', shim], ['peerbridge/vue', vue]])('are all that %s exports', (from, exported) => {
     const offered = [
