@@ -104,6 +104,17 @@ for (const { title, ...pair } of titled) {
     }
   })
 
+  if (pair.from === 'peerbridge') {
+    test(`${title}: of a connection that closes right behind its first messages all come, every time`, async ({ stage }) => {
+      for (const serialization of ['binary', 'json', 'MsgPack', 'raw']) {
+        for (let time = 0; time < 10; time++) {
+          const log = await stage.page.evaluate(sides => window.wire.brief(sides), sides(stage, { serialization, reliable: true }))
+          expect(log, serialization).toEqual(['data 0', 'data 1', 'data 2', 'data 3', 'data 4', 'close'])
+        }
+      }
+    })
+  }
+
   for (const serialization of ['binary', 'MsgPack', 'raw']) {
     for (const which of ['a', 'b'] as const) {
       test(`${title}: what was sent before ${which === 'a' ? 'the first' : 'the other'} one closes a ${serialization} connection comes, then both are closed`, async ({ stage }) => {

@@ -21,8 +21,6 @@ constexpr std::uint64_t kMessageCost = 48;
 constexpr std::uint64_t kPieceCost = 1'024;
 // Messages that are in the channel's buffer and counted: beyond that the next ones wait, however short they are.
 constexpr std::size_t kMaxEnds = 4'096;
-// So little may be in the buffer when the channel is closed: its own closing sends the rest (RFC 8831, section 6.7).
-constexpr std::uint64_t kFarewellBacklog = 16'384;
 // What a frame buffer that is kept may be long.
 constexpr std::size_t kKeptBuffer = 65'536;
 
@@ -357,16 +355,20 @@ Action PeerJsWire::next(std::uint64_t bufferedAmount, Millis now, Slot slot) {
   if (Ring<Message>* queue = nextQueue()) return cut(*queue);
   leave(bufferedAmount);
   if (closing_ && !drainedTold_) {
-    const std::string_view goodbye = closeFrame(serialization_);
+    // PeerJS before 1.5 knows no such words: the channel can close the sooner.
+    const std::string_view goodbye = legacy_ ? std::string_view() : closeFrame(serialization_);
     if (!std::exchange(closeSent_, true) && !peerClosing_ && !goodbye.empty()) {
       std::memcpy(buffer(goodbye.size()), goodbye.data(), goodbye.size());
-      return send({goodbye.size(), legacy_ && serialization_ == Serialization::Json});
+      return send({goodbye.size(), false});
     }
-    if (drainBy_ == kNever) drainBy_ = now + config_.closeTimeout;
-    if (bufferedAmount > kFarewellBacklog && now < drainBy_) {
-      wait.low = kFarewellBacklog;
-      return wait;
+    // Chromium resets the stream at once and throws away what has not left the buffer, whatever RFC 8831, section 6.7,
+    // says. What left is sent again until it arrives, and the reset takes effect behind it (RFC 6525, section 5.2.2).
+    wait.low = 0;
+    if (bufferedAmount < lastBuffered_) {
+      lastBuffered_ = bufferedAmount;
+      drainBy_ = now + config_.closeTimeout;
     }
+    if (bufferedAmount > 0 && now < drainBy_) return wait;
     drainedTold_ = true;
     closeAt_ = std::min(closeAt_, now + config_.closeTimeout);
     tell(FramingEvent::Kind::Drained);

@@ -43,8 +43,8 @@ enum class Serialization : std::uint8_t {
 
 class PeerJsWire final : public Wire {
  public:
-  /// `legacy`: the other side is PeerJS before 1.5, which reads JSON from text frames only. `config` has to outlive
-  /// this.
+  /// `legacy`: the other side is PeerJS before 1.5, which reads JSON from text frames only, and knows no close frame.
+  /// `config` has to outlive this.
   PeerJsWire(const FramingConfig& config, Serialization serialization, bool legacy)
       : config_(config), serialization_(serialization), legacy_(legacy) {}
   ~PeerJsWire();
@@ -71,9 +71,9 @@ class PeerJsWire final : public Wire {
   void receive(std::span<const std::byte> frame, std::size_t length, bool text, Millis now);
   [[nodiscard]] std::optional<Delivery> delivery() override;
 
-  /// What is queued still goes, then the close frame where the serialization has one. Drained, when the channel's
-  /// buffer is nearly empty or closeTimeout later, says that the channel shall be closed; Closed comes after another
-  /// closeTimeout, and after 5 × closeTimeout altogether.
+  /// What is queued still goes, then the close frame where the serialization has one and the peer knows it. Drained,
+  /// when the channel's buffer is empty or did not shrink for closeTimeout, says that the channel shall be closed;
+  /// Closed comes after another closeTimeout, and after 5 × closeTimeout altogether.
   void close(std::string_view reason, Millis now) override;
   [[nodiscard]] bool closing() const override { return closing_ || over_; }
   void abort(std::string_view reason, ErrorCode error) override;
@@ -195,7 +195,8 @@ class PeerJsWire final : public Wire {
   bool peerClosing_ = false;
   bool drainedTold_ = false;
   bool over_ = false;
-  Millis drainBy_ = kNever;  ///< the channel is closed then, whatever its buffer holds
+  std::uint64_t lastBuffered_ = ~std::uint64_t{0};  ///< once all was handed to the channel
+  Millis drainBy_ = kNever;                         ///< the channel is closed then, if its buffer did not shrink
   Millis closeAt_ = kNever;
 };
 

@@ -141,6 +141,19 @@ async function close(sides: Sides, which: 'a' | 'b', flush: boolean): Promise<{ 
   return result
 }
 
+/** What the other one hears of one that sends five short messages and closes as soon as both are open. */
+async function brief(sides: Sides): Promise<string[]> {
+  const pair = await connect(sides)
+  const log: string[] = []
+  pair.b.on('data', value => log.push(`data ${String(value)}`))
+  const closed = Promise.all([once(pair.b as never, 'close').then(() => log.push('close')), once(pair.a as never, 'close')])
+  for (let at = 0; at < 5; at++) void pair.a.send(`${at}`)
+  pair.a.close({ flush: true })
+  await closed
+  end(pair)
+  return log
+}
+
 /** What is known of a connection at both ends. */
 async function know(sides: Sides): Promise<unknown[]> {
   const pair = await connect(sides)
@@ -150,7 +163,7 @@ async function know(sides: Sides): Promise<unknown[]> {
   return facts
 }
 
-const wire = { travel, flood, close, know, connect, end, kinds, plain, values, once, bytes, ours, theirs }
+const wire = { travel, flood, close, brief, know, connect, end, kinds, plain, values, once, bytes, ours, theirs }
 declare global {
   interface Window { wire: typeof wire }
 }
