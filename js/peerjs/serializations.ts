@@ -150,9 +150,11 @@ function stringify(owner: SerializationOwner, value: unknown): string {
 
 /** What RTCDataChannel.send() would make of it, which is all that PeerJS does. */
 function bare(value: unknown): Encoded | Promise<Encoded> {
-  if (value instanceof Blob) return value.arrayBuffer().then(buffer => asBytes(new Uint8Array(buffer)))
+  // Of whatever realm: an application may have it from a frame.
+  const brand = Object.prototype.toString.call(value).slice(8, -1)
+  if (brand === 'Blob' || brand === 'File') return (value as Blob).arrayBuffer().then(buffer => asBytes(new Uint8Array(buffer)))
   // Copies: it may have to wait, and is the application's own.
-  if (value instanceof ArrayBuffer) return asBytes(new Uint8Array(value.slice(0)))
+  if (brand === 'ArrayBuffer') return asBytes(new Uint8Array(value as ArrayBuffer).slice())
   if (ArrayBuffer.isView(value)) return asBytes(new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice())
   try {
     return asText(String(value))

@@ -1,5 +1,6 @@
 /** Data connections that speak PeerJS's protocol, and named serializations: two peers with the real core. */
 import { readFileSync } from 'node:fs'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import type { ConnectOptions, DataConnection, PeerError, PeerOptions } from '../../js/index.js'
 import { pack, unpack } from '../../js/peerjs/binarypack.js'
@@ -132,6 +133,13 @@ describe('toward PeerJS', () => {
     for (const value of ['héllo', '', bytes(3), 5]) void ab.send(value)
     expect(await got).toEqual(['héllo', '', bytes(3).buffer, '5'])
     expect(frames.map(frame => typeof frame)).toEqual(['string', 'string', 'object', 'string'])
+  })
+
+  it('sends raw bytes of another realm as bytes, too', async () => {
+    const [ab, ba] = await spoken({ serialization: 'raw' })
+    const got = values(ba, 2)
+    for (const source of ['new Uint8Array([1, 2]).buffer', 'new Uint8Array([1, 2])']) void ab.send(runInNewContext(source))
+    expect(await got).toEqual([new Uint8Array([1, 2]).buffer, new Uint8Array([1, 2]).buffer])
   })
 
   it('carries MsgPack as a stream', async () => {
