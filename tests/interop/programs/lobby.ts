@@ -81,3 +81,7 @@ export class Lobby {
     this.peer.destroy()
   }
 }
+
+/** A member of an enumeration as a type. */
+export const isFatal = (type: `${PeerErrorType}`): type is `${PeerErrorType.InvalidID | PeerErrorType.UnavailableID}` =>
+  type === PeerErrorType.InvalidID || type === PeerErrorType.UnavailableID
