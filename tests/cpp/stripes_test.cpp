@@ -389,6 +389,23 @@ TEST_F(StripedConnection, BulkArrivesInOrderAcrossAnOutage) {
   EXPECT_TRUE(world.runUntil([&] { return has(4); }, 40'000));
 }
 
+TEST_F(StripedConnection, AStripeThatOpensAfterTheEndMeansNothing) {
+  // Closed after 0 to 60 ms: before the offers of the stripes left, while they are negotiated, when some are open.
+  for (Millis wait = 0; wait <= 60; ++wait) {
+    Node& eve = world.add("eve" + std::to_string(wait));
+    eve.start();
+    world.runFor(500);
+    const ConnectionHandle toEve = ada.connect(eve.name);
+    ASSERT_TRUE(world.runUntil([&] { return ada.state(toEve) == ConnectionState::Open; }));
+    ada.setStripes(toEve, 4);
+    world.runFor(wait);
+    eve.close(eve.incoming());
+    ASSERT_TRUE(world.runUntil([&] { return ada.state(toEve) == ConnectionState::Closed; }));
+    world.runFor(3'000);
+  }
+  EXPECT_EQ(ada.liveLinks(), 1U);
+}
+
 TEST_F(StripedConnection, AFewAllowsAsManyAsItsOwnLimit) {
   Config config;
   config.maxStripes = 2;

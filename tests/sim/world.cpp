@@ -430,6 +430,9 @@ void Node::perform(Output& output) {
       const auto it =
           std::find_if(channels_.begin(), channels_.end(), [&](const auto& c) { return c.first == o.channel; });
       if (it == channels_.end()) return world_.illegal(*this, "binds a stripe that it does not have");
+      if (talks.contains(o.connection) && talks[o.connection].closedTold) {
+        return world_.illegal(*this, "binds a stripe of a connection that is over");
+      }
       stripes_.emplace_back(o.channel, o.connection);
       world_.end(it->second).low = o.length;
       return;

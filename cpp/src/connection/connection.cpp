@@ -250,7 +250,8 @@ void Connection::ensureStripes(Millis now) {
 
 void Connection::bindStripe(Link& link) {
   link.givenUpAt = kNever;
-  if (!framing_) return;
+  // Who was told that the connection is over hears no more of it; its last words need no stripe.
+  if (!framing_ || closedTold_) return;
   stripePause_ = 0;
   Output& out = outbox_.add(OutputType::StripeBind, identity_.handle);
   out.channel = link.channel;
