@@ -170,12 +170,20 @@ export class Messages {
     if (!serialization) return this.encode(data)
     // PeerJS looks for its own marks in what it gets: what has none to look into throws there, and what has one vanishes.
     if (this.#isForeign && serialization.looksInside) {
-      if (data == null) throw this.#owner.error('data-clone', `PeerJS, which ${this.#owner.peer} uses, cannot receive ${String(data)} by itself. Put it into an array or object.`)
+      if (data == null) throw this.#alone(data)
       if ((data as { __peerData?: unknown }).__peerData) {
         throw this.#owner.error('data-clone', `PeerJS, which ${this.#owner.peer} uses, would take an object with a member __peerData for one of its own messages. Call the member something else.`)
       }
+      const encoded = serialization.encode(data)
+      // JSON knows no NaN, no infinities and no invalid Dates.
+      if (!(encoded instanceof Promise) && isNull(encoded.bytes)) throw this.#alone(data)
+      return encoded
     }
     return serialization.encode(data)
+  }
+
+  #alone(data: unknown): PeerError {
+    return this.#owner.error('data-clone', `PeerJS, which ${this.#owner.peer} uses, cannot receive ${String(data)} by itself. Put it into an array or object.`)
   }
 
   /** By the rules of no name: for what PeerJS has not. @throws {PeerError} 'data-clone' */
@@ -416,6 +424,11 @@ export class Messages {
     this.#requests.closed(error)
     this.#channels.closed()
   }
+}
+
+/** The JSON text null. */
+function isNull(bytes: Uint8Array): boolean {
+  return bytes.length === 4 && bytes[0] === 0x6e && bytes[1] === 0x75 && bytes[2] === 0x6c && bytes[3] === 0x6c
 }
 
 /** A listener that throws does not keep the next message back. */

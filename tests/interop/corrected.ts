@@ -34,9 +34,9 @@ export const corrected: Record<string, Record<string, Corrected>> = {
     '__proto__ key': { 'from PeerJS': ['{__proto__:{bad:1},ok:2}'], 'between us': ['{__proto__:{bad:1},ok:2}'] },
   },
   'json': {
-    'number NaN': { 'from PeerJS': ['null'], 'between us': ['null'] },
-    'number Infinity': { 'from PeerJS': ['null'], 'between us': ['null'] },
-    'number -Infinity': { 'from PeerJS': ['null'], 'between us': ['null'] },
+    'number NaN': { 'to PeerJS': refused, 'from PeerJS': ['null'], 'between us': refused },
+    'number Infinity': { 'to PeerJS': refused, 'from PeerJS': ['null'], 'between us': refused },
+    'number -Infinity': { 'to PeerJS': refused, 'from PeerJS': ['null'], 'between us': refused },
     'null': { 'to PeerJS': refused, 'from PeerJS': ['null'], 'between us': refused },
     // It sends an empty frame for these, which is no JSON.
     'undefined': { 'to PeerJS': refused, 'from PeerJS': ['error protocol-violation'], 'between us': refused },

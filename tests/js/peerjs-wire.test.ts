@@ -154,7 +154,8 @@ describe('toward PeerJS', () => {
   it.each(['binary', 'json', 'MsgPack'])('does not send by %s what makes PeerJS throw, or vanishes there', async (serialization) => {
     const [ab] = await spoken({ serialization })
     const frames = wire(ab)
-    for (const value of [null, undefined, { __peerData: 1 }]) {
+    const alsoNull = serialization === 'json' ? [NaN, -Infinity, new Date(NaN), { toJSON: () => null }] : []
+    for (const value of [null, undefined, { __peerData: 1 }, ...alsoNull]) {
       await expect(ab.send(value)).rejects.toMatchObject({ type: 'data-clone' })
     }
     expect(frames).toEqual([])
