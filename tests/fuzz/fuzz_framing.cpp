@@ -10,39 +10,19 @@
 #include <vector>
 
 #include "framing/framing.hpp"
+#include "input.hpp"
 
 namespace {
 
 using namespace peerbridge;
+using fuzz::check;
+using fuzz::Input;
 using Frame = std::vector<std::byte>;
 
-void check(bool holds) {
-  if (!holds) std::abort();
+Frame frameOf(std::span<const std::uint8_t> bytes) {
+  const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
+  return {data, data + bytes.size()};
 }
-
-/// Pieces of the input; zeros after its end.
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : data_(data), left_(size) {}
-  [[nodiscard]] bool empty() const { return left_ == 0; }
-  std::uint32_t take(std::size_t bytes) {
-    std::uint32_t value = 0;
-    for (std::size_t i = 0; i < bytes && left_ > 0; ++i, ++data_, --left_) value |= std::uint32_t{*data_} << (8 * i);
-    return value;
-  }
-  Frame frame(std::size_t length) {
-    length = std::min(length, left_);
-    Frame frame(length);
-    if (length > 0) std::memcpy(frame.data(), data_, length);
-    data_ += length;
-    left_ -= length;
-    return frame;
-  }
-
- private:
-  const std::uint8_t* data_;
-  std::size_t left_;
-};
 
 struct Side {
   explicit Side(const FramingConfig& given) : config(given), framing(given) {}
@@ -224,7 +204,7 @@ void hostile(Input& input) {
   side.handles.push_back(1);
   side.pump(20, 0, now);
   while (!input.empty() && !side.violated) {
-    side.receive(input.frame(input.take(2)), ++now);
+    side.receive(frameOf(input.bytes(input.take(2))), ++now);
     for (const TransferHandle handle : side.handles) {
       (void)side.framing.accept(handle, handle % 8 == 4 ? 1 : 0);
       (void)side.framing.transferPut(handle, 500);

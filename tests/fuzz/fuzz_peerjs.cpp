@@ -14,37 +14,17 @@
 #include <vector>
 
 #include "framing/peerjs.hpp"
+#include "input.hpp"
 
 namespace {
 
 using namespace peerbridge;
+using fuzz::check;
+using fuzz::Input;
 
-void check(bool holds) {
-  if (!holds) std::abort();
+std::string textOf(std::span<const std::uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
-
-/// Pieces of the input; zeros after its end.
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : data_(data), left_(size) {}
-  [[nodiscard]] bool empty() const { return left_ == 0; }
-  std::uint32_t take(std::size_t bytes) {
-    std::uint32_t value = 0;
-    for (std::size_t i = 0; i < bytes && left_ > 0; ++i, ++data_, --left_) value |= std::uint32_t{*data_} << (8 * i);
-    return value;
-  }
-  std::string text(std::size_t length) {
-    length = std::min(length, left_);
-    std::string text(reinterpret_cast<const char*>(data_), length);
-    data_ += length;
-    left_ -= length;
-    return text;
-  }
-
- private:
-  const std::uint8_t* data_;
-  std::size_t left_;
-};
 
 FramingConfig tight() {
   FramingConfig config;
@@ -174,7 +154,7 @@ std::string envelope(Input& in) {
   const std::string id = number(in.take(1));
   const std::string n = number(in.take(1) % 6);
   const std::string total = number(in.take(1) % 6);
-  const std::string data = in.text(in.take(1) % 16);
+  const std::string data = textOf(in.bytes(in.take(1) % 16));
   return "\x84\xba__peerData" + id + "\xb1n" + n + "\xb4" + "data" + static_cast<char>(0xa0 + data.size()) + data +
          "\xb5total" + total;
 }
@@ -237,7 +217,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         if (in.take(1) < 16) a.wire.close({}, a.now);
         break;
       case 9:
-        if (hostile) b.receive(in.text(in.take(1)), in.take(1) % 2 == 1, in.take(2));
+        if (hostile) b.receive(textOf(in.bytes(in.take(1))), in.take(1) % 2 == 1, in.take(2));
         break;
       case 10:
         if (hostile) b.receive(envelope(in), false);
