@@ -112,6 +112,26 @@ describe('the control border', () => {
   })
 })
 
+describe('the memory of the core', () => {
+  it('does not grow with what it said and the shim has read', async () => {
+    const core = await create()
+    core.handle({ type: 'start', id: 'ada', token: 't' }, 0)
+    core.handle({ type: 'signaling-opened', transport: 1 }, 1)
+    const say = (times: number): void => {
+      for (let i = 0; i < times; i++) {
+        core.handle({ type: 'signaling-message', transport: 1, text: 'no JSON' }, 2)
+        expect(drain(core).at(-1)).toMatchObject({ type: 'warning' })
+      }
+    }
+    say(10)
+    const grow = vi.spyOn(WebAssembly.Memory.prototype, 'grow')
+    say(30_000)
+    expect(grow).not.toHaveBeenCalled()
+    grow.mockRestore()
+    core.dispose()
+  })
+})
+
 describe('the timers', () => {
   it('have the documented defaults, and each of them is an option', () => {
     const read = (path: string): string => readFileSync(new URL(path, import.meta.url), 'utf8')

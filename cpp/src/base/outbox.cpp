@@ -41,13 +41,15 @@ void Outbox::warn(ErrorCode code, const char* text) {
 }
 
 std::optional<Output> Outbox::pop() {
-  if (front_ == outputs_.size()) {
-    // Drained: that happens after every input, so the queue never grows beyond what one input causes.
+  if (empty()) return std::nullopt;
+  std::optional<Output> output = std::move(outputs_[front_++]);
+  if (empty()) {
+    // With the last one and not with the next call: who knows that nothing is left does not call. That happens after
+    // every input, so the queue never grows beyond what one input causes.
     outputs_.clear();
     front_ = 0;
-    return std::nullopt;
   }
-  return std::move(outputs_[front_++]);
+  return output;
 }
 
 }  // namespace peerbridge
