@@ -1,5 +1,6 @@
-import { Hold } from './hold.js'
-import type { Expired } from './hold.js'
+import { expire } from './backplane/backplane.js'
+import type { Applicant, Backplane, Client, ClientSession, Host, Numbers, Parting } from './backplane/backplane.js'
+import { MemoryBackplane } from './backplane/memory.js'
 import { resolveOptions } from './options.js'
 import type { ResolvedOptions, SignalingServerOptions } from './options.js'
 
@@ -107,41 +108,14 @@ export const CloseCode = {
   tooSlow: 1013,
 } as const
 
-interface Client extends HubClient {
-  address: Address | null
-  /** Null: dropped, the id is reserved. */
-  session: HubSession | null
-  heardAt: number
-  /** Whom it exchanged descriptions with: those who learn of an explicit goodbye. Most recent last. */
-  contacts: Set<string> | null
-  /** Belongs to the client and not to the link, so that coming back does not fill it. */
-  readonly bucket: Bucket
-  numbers: Numbers | null
-}
-
-/** The state of a client that counts messages. */
-interface Numbers {
-  readonly session: string
-  link: number
-  /** The last message to it. */
-  sent: number
-  /** Those that it has not confirmed: the last is `sent`, and none is missing between. */
-  readonly kept: string[]
-  bytes: number
-  /** The last message from it. */
-  received: number
-  /** What it was last told of `received`. */
-  told: number
-}
-
 /** A token bucket. */
-interface Bucket {
+export interface Bucket {
   allowance: number
   refilledAt: number
 }
 
 /** Where clients come from. */
-interface Address {
+export interface Address {
   readonly name: string
   readonly bucket: Bucket
   clients: number
@@ -164,11 +138,9 @@ const MAX_ID = 256
 const MAX_TOKEN = 256
 /** A message costs one unit of the rate limit for every 4 KiB. */
 const RATE_UNIT = 4096
-const MAX_CONTACTS = 256
 /** Addresses that are remembered without clients; the ones beyond begin with a full allowance. */
 const MAX_ADDRESSES = 65_536
 
-const OPEN = '{"type":"OPEN"}'
 /** Begins the one kind of message that is not counted. */
 const HEARTBEAT = '{"type":"HEARTBEAT"'
 
@@ -177,7 +149,8 @@ export function isValidId(id: string): boolean {
 }
 
 /**
- * Who is here, who may talk to whom, and what waits for whom: PeerServer's rules, without a socket and without a clock.
+ * Who is here, who may talk to whom, and what waits for whom: PeerServer's rules, without a socket and without a clock. What is
+ * about one connection is here; who is registered and where a message goes, the backplane knows.
  *
  * Differences from PeerServer, all of which its clients survive: a client that comes back with its token gets OPEN and its
  * old link is closed; messages expire each by its own age, those to a client that fell silent later (`outage_timeout`);
@@ -191,14 +164,7 @@ export class Hub {
   readonly options: ResolvedOptions
   observer: HubObserver = {}
   readonly #clock: Clock
-  readonly #hold: Hold
-  readonly #clients = new Map<string, Client>()
-  /** Dropped clients and when their reservation ends, the next to end first. */
-  readonly #reserved = new Map<Client, number>()
-  /** Clients that count and have not come back in time for their id, but still may for what they missed. The oldest first. */
-  readonly #away = new Map<string, { readonly client: Client, readonly until: number }>()
-  /** UTF-16 units that are kept until they are confirmed. */
-  #keptBytes = 0
+  readonly #plane: Backplane
   readonly #addresses = new Map<string, Address>()
   readonly #encoder = new TextEncoder()
   #present = 0
@@ -209,7 +175,7 @@ export class Hub {
   constructor(options: SignalingServerOptions = {}, clock: Clock = systemClock) {
     this.options = resolveOptions(options)
     this.#clock = clock
-    this.#hold = new Hold(this.options)
+    this.#plane = new MemoryBackplane(this.#host())
   }
 
   /** Clients that are connected. */
@@ -219,18 +185,16 @@ export class Hub {
 
   /** Messages that wait for somebody. */
   get held(): number {
-    return this.#hold.size
+    return this.#plane.held
   }
 
   /** Ids of everybody who is connected. */
   ids(): string[] {
-    const ids: string[] = []
-    for (const client of this.#clients.values()) if (client.session) ids.push(client.id)
-    return ids
+    return Array.from(this.#plane.present(), ({ id }) => id)
   }
 
   has(id: string): boolean {
-    return !!this.#clients.get(id)?.session
+    return this.#plane.find(id) !== undefined
   }
 
   get clock(): Clock {
@@ -244,8 +208,7 @@ export class Hub {
 
   /** One message of the server's own to a client; lost when it is not there. */
   tell(client: HubClient, text: string): void {
-    const known = this.#clients.get(client.id)
-    if (known === client) this.#send(known, text, this.#clock.now())
+    this.#plane.tell(client as Client, text, this.#clock.now())
   }
 
   /** Whether this address may have one more request answered. */
@@ -258,7 +221,7 @@ export class Hub {
   generateId(): string {
     for (let attempt = 0; attempt < 16; attempt++) {
       const id = this.options.generateClientId()
-      if (!this.#clients.has(id)) return id
+      if (!this.#plane.knows(id)) return id
     }
     return crypto.randomUUID()
   }
@@ -268,7 +231,7 @@ export class Hub {
    * the client was told why and its link was closed.
    */
   connect(who: Registration, link: Link): Session | null {
-    const { id, token, key } = who
+    const { id, token, key, progress = null } = who
     const { options } = this
     const now = this.#clock.now()
     this.#advance(now)
@@ -285,69 +248,20 @@ export class Hub {
     }
     if (token.length > MAX_TOKEN) return refuse(link, error('Invalid token provided', 'invalid-token'))
 
-    const away = this.#away.get(id)
-    const known = this.#clients.get(id) ?? (away?.client.token === token ? away.client : undefined)
-    if (known && known.token !== token) return refuse(link, '{"type":"ID-TAKEN","payload":{"msg":"ID is taken"}}')
-    const { progress = null } = who
-    const before = known?.numbers
-    if (progress && before?.session === progress.session && before.link >= progress.link) {
-      return refuse(link, null, CloseCode.replaced, 'Replaced by a newer connection of the same client')
-    }
-    if (!known?.session && this.#present >= options.concurrent_limit) {
-      return refuse(link, error('Server has reached its concurrent user limit'))
-    }
-
-    if (!known?.session && address && address.clients >= options.address_limit) {
-      return refuse(link, error('Too many clients from this address', 'address-limit'))
-    }
-
-    const client: Client = known ?? {
-      id, token, session: null, heardAt: now, contacts: null, address: null, bucket: { allowance: options.rate_burst, refilledAt: now },
-      numbers: null,
-    }
-    if (away) {
-      this.#away.delete(id)
-      if (away.client !== client) this.#release(away.client)
-    }
-    this.#count(client, progress)
-    const old = client.session
-    const session = new HubSession(this, client, link)
-    client.session = session
-    client.heardAt = now
-    this.#clients.set(id, client)
-    this.#moved(client, address)
-    if (old) {
-      old.link.close(CloseCode.replaced, 'Replaced by a newer connection of the same client')
-    }
-    else {
-      this.#present += 1
-      this.#reserved.delete(client)
-    }
-    if (this.#nextSweep === Infinity) this.#nextSweep = now + this.#sweepInterval
-
-    this.#expired(this.#hold.returned(id, token, now), now)
-    this.#resume(client, session, now)
-    for (const { src, text } of this.#hold.take(id)) {
-      // The link died in the middle of this: the rest waits for the next one, and its senders are told if none comes.
-      if (!this.#send(client, text, now)) this.#hold.add(src, id, text, now)
-    }
-    if (client.session === session) this.#tell('connection', client)
+    const session = this.#plane.enter({ id, token, progress, address, link }, now) as HubSession | null
     this.#arm()
-    return client.session === session ? session : null
+    return session
   }
 
   /** Says goodbye to everybody; afterwards nobody is let in. */
   close(): void {
     this.#closed = true
-    for (const client of this.#clients.values()) {
-      if (!client.session) continue
-      client.session.link.close(CloseCode.goingAway, 'Server is going away')
+    for (const client of this.#plane.present()) {
+      client.session?.link.close(CloseCode.goingAway, 'Server is going away')
       this.#tell('disconnect', client)
     }
-    this.#clients.clear()
-    this.#away.clear()
+    this.#plane.close()
     this.#addresses.clear()
-    this.#reserved.clear()
     this.#present = 0
     this.#timer?.cancel()
     this.#timer = null
@@ -364,7 +278,7 @@ export class Hub {
     client.heardAt = now
     const isHeartbeat = text.startsWith(HEARTBEAT)
     // Whatever becomes of it: it arrived, and need not be sent again.
-    if (client.numbers && !isHeartbeat) client.numbers.received += 1
+    if (!isHeartbeat) client.received += 1
     if (this.#isTooBig(text)) {
       return this.#expel(client, now, CloseCode.tooBig, 'message-too-big', `Message is larger than ${this.options.max_message} bytes`)
     }
@@ -382,7 +296,7 @@ export class Hub {
       // The application may have shown it the door.
       if (client.session !== session) return
     }
-    if (isHeartbeat && client.numbers && typeof frame.got === 'number') this.#heartbeat(client, client.numbers, frame.got)
+    if (isHeartbeat && typeof frame.got === 'number') this.#plane.confirm(client, frame.got)
     switch (frame.type) {
       case 'OFFER':
       case 'ANSWER':
@@ -390,7 +304,10 @@ export class Hub {
       case 'LEAVE':
       case 'EXPIRE':
         if (typeof frame.dst === 'string' && frame.dst) this.#relay(client, frame as Frame & { type: string, dst: string }, now)
-        else if (frame.type === 'LEAVE' && !frame.dst) this.#goodbye(client, now)
+        else if (frame.type === 'LEAVE' && !frame.dst) {
+          this.#part(client, 'goodbye', now)
+          session.link.close(1000, 'Goodbye')
+        }
     }
     // HEARTBEAT has done its work by arriving; every other type is from a future that this server does not know.
   }
@@ -404,100 +321,17 @@ export class Hub {
   _lost(session: HubSession, code: number | undefined): void {
     const { client } = session
     if (client.session !== session || this.#closed) return
-    if (code === 1000 || code === 1001 || code === 1005) this.#leave(client, this.#clock.now())
-    else this.#drop(client, this.#clock.now())
+    this.#part(client, code === 1000 || code === 1001 || code === 1005 ? 'leave' : 'drop', this.#clock.now())
   }
 
   /** @internal */
   _silent(session: HubSession): void {
-    if (session.client.session === session && !this.#closed) this.#giveUp(session.client, this.#clock.now())
+    if (session.client.session === session && !this.#closed) this.#part(session.client, 'silence', this.#clock.now())
   }
 
   /** @internal */
-  _since({ client, numbers, number }: HubSession, got: number): readonly string[] {
-    // What another link may have meanwhile is not for this one.
-    if (!numbers || client.numbers !== numbers || numbers.link !== number) return []
-    this.#confirm(numbers, got)
-    return [this.#open(numbers), ...numbers.kept]
-  }
-
-  // ---- clients that count
-
-  /** Takes up where the client was; or, when it is a new page, a stock client, or this server is new to it, begins. */
-  #count(client: Client, progress: Progress | null): void {
-    if (progress && client.numbers?.session === progress.session) {
-      client.numbers.link = progress.link
-      this.#confirm(client.numbers, progress.got)
-      return
-    }
-    this.#release(client)
-    client.numbers = progress && {
-      session: progress.session, link: progress.link,
-      sent: progress.got, kept: [], bytes: 0, received: progress.sent, told: progress.sent,
-    }
-  }
-
-  #confirm(numbers: Numbers, got: number): void {
-    const first = numbers.sent - numbers.kept.length + 1
-    for (const text of numbers.kept.splice(0, Math.max(0, Math.min(got, numbers.sent) - first + 1))) {
-      numbers.bytes -= text.length
-      this.#keptBytes -= text.length
-    }
-  }
-
-  #isFull(numbers: Numbers): boolean {
-    const { destination_messages: messages, destination_bytes: bytes, total_bytes: total } = this.options.hold_limits
-    return numbers.kept.length >= messages || numbers.bytes >= bytes || this.#keptBytes >= total
-  }
-
-  /** What is on its way to a client that counts; the oldest gives way, and the client learns by the next OPEN that it missed it. */
-  #keep(numbers: Numbers, text: string): number {
-    const { destination_messages: messages, destination_bytes: bytes, total_bytes: total } = this.options.hold_limits
-    numbers.sent += 1
-    numbers.kept.push(text)
-    numbers.bytes += text.length
-    this.#keptBytes += text.length
-    while (numbers.kept.length > 0 && (numbers.kept.length > messages || numbers.bytes > bytes || this.#keptBytes > total)) {
-      this.#confirm(numbers, numbers.sent - numbers.kept.length + 1)
-    }
-    return numbers.sent
-  }
-
-  #release(client: Client): void {
-    if (client.numbers) this.#confirm(client.numbers, Infinity)
-    client.numbers = null
-  }
-
-  #open(numbers: Numbers): string {
-    numbers.told = numbers.received
-    return `{"type":"OPEN","got":${numbers.received},"n":${numbers.sent - numbers.kept.length}}`
-  }
-
-  #heartbeat(client: Client, numbers: Numbers, got: number): void {
-    this.#confirm(numbers, got)
-    const link = client.session?.link
-    if (!link || link.confirms || numbers.told === numbers.received) return
-    numbers.told = numbers.received
-    try {
-      link.send(`{"type":"OPEN","got":${numbers.received},"n":${numbers.sent}}`)
-    }
-    catch {
-      // The next message finds out.
-    }
-  }
-
-  /** OPEN, and what is kept. */
-  #resume(client: Client, session: HubSession, now: number): void {
-    const { numbers } = client
-    if (!numbers) return void this.#send(client, OPEN, now)
-    let number = numbers.sent - numbers.kept.length
-    try {
-      session.link.send(this.#open(numbers))
-      for (const text of numbers.kept) session.link.send(text, ++number)
-    }
-    catch {
-      this.#drop(client, now)
-    }
+  _since(session: HubSession, got: number): readonly string[] {
+    return this.#plane.since(session, got)
   }
 
   // ---- relay
@@ -505,52 +339,11 @@ export class Hub {
   #relay(from: Client, { type, dst, payload, wait }: Frame & { type: string, dst: string }, now: number): void {
     // Nobody can ever have this id, so nobody has to wait in order to learn it. Echoed only where it is harmless.
     if (!isValidId(dst)) {
-      if (dst.length <= MAX_ID) this.#send(from, expire(dst, from.id), now)
+      if (dst.length <= MAX_ID) this.#plane.tell(from, expire(dst, from.id), now)
       return
     }
     const text = serialize({ type, src: from.id, dst, payload })
-    if (text === null) return
-    const to = this.#clients.get(dst)
-    if (type === 'LEAVE') {
-      from.contacts?.delete(dst)
-      to?.contacts?.delete(from.id)
-    }
-    else if (to && (type === 'OFFER' || type === 'ANSWER')) {
-      remember(from, dst)
-      remember(to, from.id)
-    }
-    if (to?.session && this.#send(to, text, now)) return
-    if (type === 'LEAVE' || type === 'EXPIRE') return
-    if (wait === false || this.#hold.add(from.id, dst, text, now) === 'full') this.#send(from, expire(dst, from.id), now)
-    this.#arm()
-  }
-
-  /** False when the message did not go out: the client is not there, or is not any more. */
-  #send(client: Client, text: string, now: number): boolean {
-    const link = client.session?.link
-    if (!link) return false
-    const { numbers } = client
-    if (numbers && link.stalled?.() && this.#isFull(numbers)) {
-      // Nothing may fall out here that nobody has seen. What is held instead has its own bounds, and its senders are told.
-      this.#giveUp(client, now)
-      link.close(CloseCode.tooSlow, 'Reading too slowly')
-      return false
-    }
-    try {
-      if (numbers) link.send(text, this.#keep(numbers, text))
-      else link.send(text)
-    }
-    catch {
-      this.#drop(client, now)
-      // What is kept is delivered when the client is back.
-      return numbers !== null
-    }
-    if (link.buffered && link.buffered() > this.options.max_buffered) {
-      // This message is in the socket's hands; the ones behind it will be held for when the client is back.
-      this.#giveUp(client, now)
-      link.close(CloseCode.tooSlow, 'Reading too slowly')
-    }
-    return true
+    if (text !== null) this.#plane.relay(from, { type, dst, wait: wait !== false }, text, now)
   }
 
   #isTooBig(text: string): boolean {
@@ -600,74 +393,77 @@ export class Hub {
   /** The client broke a rule: it is told which one, and its id stays its own for a while. */
   #expel(client: Client, now: number, code: number, type: string, msg: string): void {
     const link = client.session?.link
-    this.#send(client, error(msg, type), now)
-    this.#drop(client, now)
+    this.#plane.tell(client, error(msg, type), now)
+    this.#part(client, 'drop', now)
     link?.close(code, msg)
   }
 
-  /** The client said that it is gone for good, so its peers need not find out by themselves. */
-  #goodbye(client: Client, now: number): void {
-    const link = client.session?.link
-    for (const id of client.contacts ?? []) {
-      const peer = this.#clients.get(id)
-      peer?.contacts?.delete(client.id)
-      if (peer) this.#send(peer, `{"type":"LEAVE","src":"${client.id}","dst":"${id}"}`, now)
-    }
-    this.#release(client)
-    this.#leave(client, now)
-    link?.close(1000, 'Goodbye')
-  }
-
-  /** Nothing comes from the client, or nothing reaches it: its network is away, as far as anybody can know. */
-  #giveUp(client: Client, now: number): void {
-    this.#hold.await(client.id, client.token, now)
-    this.#drop(client, now)
-  }
-
-  /** The client may come back: its id stays reserved. */
-  #drop(client: Client, now: number): void {
+  #part(client: Client, how: Parting, now: number): void {
     if (!client.session) return
-    const { reserve_timeout: reserve, concurrent_limit: limit } = this.options
-    if (reserve === 0) return this.#leave(client, now)
     client.session = null
     this.#present -= 1
     this.#moved(client, null)
-    this.#reserved.set(client, now + reserve)
-    if (this.#reserved.size > limit) {
-      // Somebody makes up ids and drops them: reservations are a courtesy, memory is not.
-      for (const [oldest] of this.#reserved) {
-        this.#forget(oldest)
-        break
-      }
-    }
+    this.#plane.part(client, how, now)
     this.#arm()
     this.#tell('disconnect', client)
   }
 
-  /** The client is gone. One that counts may come back for what it missed, also when it closed its link properly: to change it. */
-  #leave(client: Client, now: number): void {
-    const here = client.session !== null
-    this.#forget(client, now)
-    if (here) this.#tell('disconnect', client)
+  /** What the backplane may do here. */
+  #host(): Host {
+    return {
+      options: this.options,
+      now: () => this.#clock.now(),
+      refuse,
+      full: address => this.#present >= this.options.concurrent_limit
+        ? error('Server has reached its concurrent user limit')
+        : address && address.clients >= this.options.address_limit ? error('Too many clients from this address', 'address-limit') : null,
+      make: ({ id, token }) => {
+        const now = this.#clock.now()
+        return {
+          id, token, session: null, heardAt: now, address: null, bucket: { allowance: this.options.rate_burst, refilledAt: now },
+          received: 0, contacts: null, numbers: null,
+        }
+      },
+      seat: (client, who) => this.#seat(client, who),
+      hand: (client, text, number, now) => this.#hand(client, text, number, now),
+      tooSlow: (client, now) => this.#tooSlow(client, now),
+      opened: client => this.#tell('connection', client),
+      arm: () => this.#arm(),
+    }
   }
 
-  #forget(client: Client, now?: number): void {
-    if (client.session) {
-      this.#present -= 1
-      client.session = null
-      this.#moved(client, null)
+  #seat(client: Client, { address, link }: Applicant): HubSession {
+    const now = this.#clock.now()
+    const old = client.session
+    const session = new HubSession(this, client, link)
+    client.session = session
+    client.heardAt = now
+    this.#moved(client, address)
+    if (old) old.link.close(CloseCode.replaced, 'Replaced by a newer connection of the same client')
+    else this.#present += 1
+    if (this.#nextSweep === Infinity) this.#nextSweep = now + this.#sweepInterval
+    return session
+  }
+
+  #hand(client: Client, text: string, number: number | undefined, now: number): boolean {
+    const link = client.session?.link
+    if (!link) return false
+    try {
+      link.send(text, number)
     }
-    this.#reserved.delete(client)
-    if (this.#clients.get(client.id) === client) this.#clients.delete(client.id)
-    if (now === undefined || !client.numbers) return this.#release(client)
-    this.#away.delete(client.id)
-    this.#away.set(client.id, { client, until: now + this.options.outage_timeout })
-    if (this.#away.size <= this.options.concurrent_limit) return
-    for (const { client: oldest } of this.#away.values()) {
-      this.#away.delete(oldest.id)
-      this.#release(oldest)
-      break
+    catch {
+      this.#part(client, 'drop', now)
+      return false
     }
+    // This message is in the socket's hands; the ones behind it will be held for when the client is back.
+    if (link.buffered && link.buffered() > this.options.max_buffered) this.#tooSlow(client, now)
+    return true
+  }
+
+  #tooSlow(client: Client, now: number): void {
+    const link = client.session?.link
+    this.#part(client, 'silence', now)
+    link?.close(CloseCode.tooSlow, 'Reading too slowly')
   }
 
   // ---- time
@@ -678,35 +474,19 @@ export class Hub {
 
   /** Everything that is due at `now`. */
   #advance(now: number): void {
-    this.#expired(this.#hold.expire(now), now)
-    for (const [client, until] of this.#reserved) {
-      if (until > now) break
-      this.#forget(client, now)
-    }
-    for (const { client, until } of this.#away.values()) {
-      if (until > now) break
-      this.#away.delete(client.id)
-      this.#release(client)
-    }
+    this.#plane.advance(now)
     if (now >= this.#nextSweep) this.#sweep(now)
-  }
-
-  #expired(expired: readonly Expired[], now: number): void {
-    for (const { src, dst } of expired) {
-      const sender = this.#clients.get(src)
-      if (sender) this.#send(sender, expire(dst, src), now)
-    }
   }
 
   /** One walk over everybody every few seconds costs less than a timer moved with every message. */
   #sweep(now: number): void {
     const { alive_timeout: alive } = this.options
-    for (const client of this.#clients.values()) {
+    for (const client of this.#plane.present()) {
       const link = client.session?.link
       if (!link) continue
       const silence = now - client.heardAt
       if (silence >= alive) {
-        this.#giveUp(client, now)
+        this.#part(client, 'silence', now)
         link.close(CloseCode.silent, 'Nothing was heard for too long')
       }
       else if (silence >= alive / 2) {
@@ -730,15 +510,7 @@ export class Hub {
   /** One timer, for whatever comes first. */
   #arm(): void {
     if (this.#closed) return
-    let at = Math.min(this.#nextSweep, this.#hold.deadline() ?? Infinity)
-    for (const until of this.#reserved.values()) {
-      at = Math.min(at, until)
-      break
-    }
-    for (const { until } of this.#away.values()) {
-      at = Math.min(at, until)
-      break
-    }
+    const at = Math.min(this.#nextSweep, this.#plane.deadline())
     // A timer that is early is harmless and cheaper than moving it with every message.
     if (at === Infinity || (this.#timer && this.#timer.at <= at)) return
     this.#timer?.cancel()
@@ -752,12 +524,11 @@ export class Hub {
 }
 
 /** The handle that a transport holds; all knowledge is in the hub. */
-class HubSession implements Session {
+class HubSession implements Session, ClientSession {
   readonly #hub: Hub
   readonly client: Client
   readonly link: Link
   readonly numbers: Numbers | null
-  /** Which of the client's links it is. */
   readonly number: number
 
   constructor(hub: Hub, client: Client, link: Link) {
@@ -773,7 +544,7 @@ class HubSession implements Session {
   }
 
   get received(): number {
-    return this.client.numbers?.received ?? 0
+    return this.client.received
   }
 
   receive(text: string): void {
@@ -833,19 +604,6 @@ function network(address: string): string {
   return groups.slice(0, 4).map(group => group.replace(/^0+(?=.)/, '')).join(':')
 }
 
-function remember(client: Client, id: string): void {
-  if (client.id === id) return
-  const contacts = client.contacts ??= new Set()
-  contacts.delete(id)
-  contacts.add(id)
-  if (contacts.size > MAX_CONTACTS) {
-    for (const oldest of contacts) {
-      contacts.delete(oldest)
-      break
-    }
-  }
-}
-
 function refuse(link: Link, text: string | null, code?: number, reason?: string): null {
   try {
     if (text !== null) link.send(text)
@@ -860,10 +618,6 @@ function refuse(link: Link, text: string | null, code?: number, reason?: string)
 /** `type` is for programs; PeerServer's own errors have none and stay byte-equal to its. */
 function error(msg: string, type?: string): string {
   return JSON.stringify({ type: 'ERROR', payload: { msg, type } })
-}
-
-function expire(missing: string, sender: string): string {
-  return JSON.stringify({ type: 'EXPIRE', src: missing, dst: sender })
 }
 
 function parse(text: string): Frame | null {

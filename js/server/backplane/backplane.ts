@@ -1,0 +1,125 @@
+// The seam of the server: hub.ts knows one connection at a time (its link, limits, signs of life, what is a frame), a backplane
+// knows who is registered, what each has and has not, and where a message goes. memory.ts keeps all of it in this process.
+import type { Address, Bucket, HubClient, Link, Progress } from '../hub.js'
+import type { ResolvedOptions } from '../options.js'
+
+/** A client, of which the hub and the backplane each keep what is theirs. */
+export interface Client extends HubClient {
+  /** The hub's. Null: not connected here; the backplane may still know it. */
+  session: ClientSession | null
+  /** The hub's. */
+  heardAt: number
+  /** The hub's. */
+  address: Address | null
+  /** The hub's. Belongs to the client and not to the link, so that coming back does not fill it. */
+  readonly bucket: Bucket
+  /** Messages that arrived from it and count: the hub counts on from what the backplane says at the start. */
+  received: number
+  /** The backplane's: whom it exchanged descriptions with. Most recent last. */
+  contacts: Set<string> | null
+  /** The backplane's; null for a client that does not count messages. */
+  numbers: Numbers | null
+}
+
+/** A client on one link, as far as a backplane looks at it. */
+export interface ClientSession {
+  readonly client: Client
+  readonly link: Link
+  /** As they were when it began. */
+  readonly numbers: Numbers | null
+  /** Which of the client's links it is. */
+  readonly number: number
+}
+
+/** The state of a client that counts messages. */
+export interface Numbers {
+  readonly session: string
+  link: number
+  /** The last message to it. */
+  sent: number
+  /** Those that it has not confirmed: the last is `sent`, and none is missing between. */
+  readonly kept: string[]
+  /** UTF-16 units of these. */
+  bytes: number
+  /** What it was last told of the messages from it. */
+  told: number
+}
+
+/** Somebody who wants to be let in, and may be as far as the hub can tell. */
+export interface Applicant {
+  readonly id: string
+  readonly token: string
+  readonly progress: Progress | null
+  readonly address: Address | null
+  readonly link: Link
+}
+
+/** What is known of a message beside its text. */
+export interface Envelope {
+  readonly type: string
+  readonly dst: string
+  /** False: who is not there shall not be waited for. */
+  readonly wait: boolean
+}
+
+/**
+ * How a client parts. `drop`: its link broke. `silence`: nothing comes from it or reaches it, so its network is away, as far as
+ * anybody can know. `leave`: it closed its link properly. `goodbye`: it said that it is gone for good.
+ */
+export type Parting = 'drop' | 'silence' | 'leave' | 'goodbye'
+
+/** What a backplane asks of the hub. */
+export interface Host {
+  readonly options: ResolvedOptions
+  now(): number
+  /** Refuses an applicant; null, to be answered on. */
+  refuse(link: Link, text: string | null, code?: number, reason?: string): null
+  /** Why one more client cannot be taken, as text for it; null when it can. */
+  full(address: Address | null): string | null
+  /** A client that nobody knew. */
+  make(who: Applicant): Client
+  /** Seats a client on the link of the applicant; the link that it had is closed. */
+  seat(client: Client, who: Applicant): ClientSession
+  /** Puts a text on the link of a client that is connected here. False when the link is gone, and the client was parted. */
+  hand(client: Client, text: string, number: number | undefined, now: number): boolean
+  /** The client takes nothing any more: it is parted by `silence`, and its link closed. */
+  tooSlow(client: Client, now: number): void
+  /** The client is ready: OPEN and what waited for it is on its link. */
+  opened(client: Client): void
+  /** `deadline()` may have changed. */
+  arm(): void
+}
+
+/** Who is registered, what each client has, what waits for whom, and where a message goes. */
+export interface Backplane {
+  /** Messages that wait for ids that are not there. */
+  readonly held: number
+  /** Clients that are connected here. */
+  present(): Iterable<Client>
+  /** The client that is connected here by this id. */
+  find(id: string): Client | undefined
+  /** Whether this id is somebody's, also of one who may come back. */
+  knows(id: string): boolean
+  /** Lets an applicant in and sends it OPEN and what waited for it, or refuses it with null. */
+  enter(who: Applicant, now: number): ClientSession | null
+  /** A message of a client that is connected here. */
+  relay(from: Client, envelope: Envelope, text: string, now: number): void
+  /** A message of the server's own; lost when the client is not there. */
+  tell(to: Client, text: string, now: number): void
+  /** A HEARTBEAT of a client that counts: it has everything up to this number. */
+  confirm(client: Client, got: number): void
+  /** The same by a link that asks: answers OPEN, which says how far both are, and what the client has not. */
+  since(session: ClientSession, got: number): readonly string[]
+  /** The hub has unseated the client. */
+  part(client: Client, how: Parting, now: number): void
+  /** Does everything that is due. */
+  advance(now: number): void
+  /** When `advance()` has something to do; Infinity for nothing. */
+  deadline(): number
+  close(): void
+}
+
+/** Tells a sender that there is nobody by this id. */
+export function expire(missing: string, sender: string): string {
+  return JSON.stringify({ type: 'EXPIRE', src: missing, dst: sender })
+}
