@@ -43,6 +43,51 @@ class RecoveryWithFewCandidates : public Recovery {
   }
 };
 
+/// Two that talk as PeerJS does: one OFFER, and nothing that a second one could mend.
+class RecoveryTowardPeerJs : public ::testing::Test {
+ protected:
+  static Config peerJs() {
+    Config config;
+    config.protocol = ProtocolChoice::PeerJs;
+    return config;
+  }
+  void SetUp() override {
+    ada.start();
+    bob.start();
+    connection = ada.connect("bob");
+    ASSERT_TRUE(world.runUntil([&] { return bob.incomingCount() == 1 && bothAre(ConnectionState::Open); }));
+    world.runFor(1'000);
+  }
+  void TearDown() override { EXPECT_EQ(world.violations(), std::vector<std::string>{}); }
+
+  bool bothAre(ConnectionState state) { return ada.state(connection) == state && bob.state(bob.incoming()) == state; }
+
+  World world;
+  Node& ada = world.add("ada", peerJs());
+  Node& bob = world.add("bob", peerJs());
+  ConnectionHandle connection = 0;
+};
+
+TEST_F(RecoveryTowardPeerJs, WhatTheBrowserSaysIsRecoveringAndComesBackWithoutASecondOffer) {
+  world.pathDown();
+  ASSERT_TRUE(world.runUntil([&] { return bothAre(ConnectionState::Recovering); }, 12'000));
+  const std::size_t frames = ada.signalingFrames + bob.signalingFrames;
+  world.runFor(2'000);
+  world.pathUp();
+  ASSERT_TRUE(world.runUntil([&] { return bothAre(ConnectionState::Open); }, 12'000));
+  // Each asked its server once whether it is there.
+  EXPECT_LE(ada.signalingFrames + bob.signalingFrames, frames + 2);
+  EXPECT_EQ(ada.liveLinks(), 1U);
+}
+
+TEST_F(RecoveryTowardPeerJs, APathThatFailedEndsIt) {
+  world.pathDown();
+  ASSERT_TRUE(world.runUntil([&] { return bothAre(ConnectionState::Closed); }, 60'000));
+  EXPECT_TRUE(ada.has("connection-error:1:negotiation-failed"));
+  world.runFor(20'000);
+  EXPECT_EQ(ada.liveLinks() + bob.liveLinks(), 0U);
+}
+
 TEST_F(Recovery, AnIdleConnectionThatWorksStaysOpen) {
   world.runFor(120'000);
   EXPECT_TRUE(bothOpen());
