@@ -1,3 +1,4 @@
+import { health } from './health.js'
 import type { Hub } from './hub.js'
 import { Mailboxes } from './mailbox.js'
 import type { CorsOptions, OriginRule, ResolvedOptions } from './options.js'
@@ -16,6 +17,7 @@ const mailboxes = new WeakMap<Hub, Mailboxes>()
 /**
  * PeerServer's HTTP endpoints, relative to the path of the hub:
  * `GET /` → who is this, `GET /{key}/id` → an unused id, `GET /{key}/peers` → everybody, where discovery is allowed.
+ * For operators: `GET /health` (js/server/health.ts).
  * And those of the transports over HTTP, GET and POST of `/{key}/sse` and `/{key}/poll`; only these answer later.
  */
 export function respond(hub: Hub, request: SignalingRequest): Response | Promise<Response> {
@@ -61,6 +63,10 @@ export function respond(hub: Hub, request: SignalingRequest): Response | Promise
   if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'Method not allowed', { allow: 'GET, HEAD, OPTIONS' })
 
   if (key === undefined) return answer(200, about)
+  if (key === 'health' && resource === undefined) {
+    const now = health(hub)
+    return answer(now.status === 'closing' ? 503 : 200, now)
+  }
   if (rest.length > 0) return answer(404, 'Not found')
   // The WebSocket address. Somebody opened it as a page, or a proxy in between took the upgrade away.
   if (resource === undefined && key === 'peerjs') return answer(426, 'Upgrade required: this is the address of a WebSocket', { upgrade: 'websocket' })

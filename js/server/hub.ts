@@ -183,6 +183,11 @@ export class Hub {
     return this.#present
   }
 
+  /** Goodbye was said to everybody. */
+  get isClosed(): boolean {
+    return this.#closed
+  }
+
   /** Messages that wait for somebody. */
   get held(): number {
     return this.#plane.held

@@ -9,6 +9,7 @@ import type { NodeRequest, NodeResponse } from './write.js'
 
 export { CloseCode, Hub } from './hub.js'
 export type { Clock, HubClient, HubObserver, Link, Registration, Session } from './hub.js'
+export type { Health } from './health.js'
 export type { SignalingHooks } from './crossws.js'
 export type { ListenOptions, SignalingListener } from './node.js'
 export type { CorsOptions, HoldLimits, OriginFunction, OriginRule, SignalingServerOptions } from './options.js'
