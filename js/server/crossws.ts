@@ -1,6 +1,9 @@
-import type { Hub, Link, Session } from './hub.js'
+import type { Hub } from './hub.js'
 import { isAllowedOrigin } from './http.js'
 import { addressOf, progressOf } from './request.js'
+import type { SignalingRequest } from './request.js'
+import { SocketLink, WebSocketLink } from './socket.js'
+import type { NodeSocket } from './socket.js'
 
 /**
  * WebSocket hooks in the shape of crossws, for its adapters (Node, Bun, Deno, …) and for Nitro's `defineWebSocketHandler`.
@@ -34,14 +37,6 @@ export interface SocketMessage {
   text(): string
 }
 
-/** What is used of the `ws` socket behind a peer on Node. */
-interface NodeSocket {
-  readonly bufferedAmount: number
-  on(event: 'pong', listener: () => void): unknown
-  ping(): void
-  readonly _receiver?: { _maxPayload?: unknown }
-}
-
 /**
  * A frame above this never reaches the hub: `ws` ends the socket with 1009 while the frame is still arriving. Between the
  * hub's own limit and this one, the client is told with an ERROR what it did.
@@ -51,7 +46,7 @@ export function maxPayload(hub: Hub): number {
 }
 
 export function createHooks(hub: Hub): SignalingHooks {
-  const sessions = new WeakMap<SocketPeer, Session>()
+  const links = new WeakMap<SocketPeer, WebSocketLink>()
 
   return {
     upgrade(request) {
@@ -63,52 +58,82 @@ export function createHooks(hub: Hub): SignalingHooks {
     },
 
     open(peer) {
-      const query = new URLSearchParams(splitUrl(peer.request?.url)[1])
       const socket = nodeSocket(peer)
+      const link = socket ? new SocketLink(socket) : new PeerLink(peer)
+      links.set(peer, link)
       if (socket) limitPayload(socket, maxPayload(hub))
-      const session = hub.connect(
-        {
-          id: query.get('id'), token: query.get('token'), key: query.get('key'),
-          progress: progressOf(query),
-          address: addressOf(hub.options, peer.remoteAddress, peer.request?.headers),
-        },
-        linkTo(peer, socket),
-      )
-      if (!session) return
-      sessions.set(peer, session)
-      socket?.on('pong', () => session.heard())
+      socket?.on('pong', () => link.heard())
+      enter(hub, link, peer.request?.url, peer.request?.headers, peer.remoteAddress)
     },
 
     message(peer, message) {
-      const session = sessions.get(peer)
-      if (session) session.receive(message.text())
+      links.get(peer)?.receive(message.text())
     },
 
     pong(peer) {
-      sessions.get(peer)?.heard()
+      links.get(peer)?.heard()
     },
 
     close(peer, details) {
-      sessions.get(peer)?.closed(details?.code)
-      sessions.delete(peer)
+      links.get(peer)?.over(details?.code)
+      links.delete(peer)
     },
 
     error(peer) {
       // A broken frame or one above maxPayload: the adapter closes the socket by itself, but not on every runtime in time
       // for its successor to find the id free.
-      sessions.get(peer)?.closed(1006)
+      links.get(peer)?.over(1006)
     },
   }
 }
 
-function linkTo(peer: SocketPeer, socket: NodeSocket | null): Link {
-  return {
-    send: text => void peer.send(text),
+/** Makes a socket of `ws` a client, without an adapter between: that would cost as much as all the rest. */
+export function attach(hub: Hub, socket: NodeSocket, { url, headers, address }: Pick<SignalingRequest, 'headers' | 'address'> & { url?: string | undefined }): void {
+  limitPayload(socket, maxPayload(hub))
+  const link = new SocketLink(socket)
+  listen(link, socket)
+  enter(hub, link, url, headers, address)
+}
+
+/** Apart, so that what these hold on to for as long as the client is there is the link, and not its request. */
+function listen(link: SocketLink, socket: NodeSocket): void {
+  socket.on('message', data => link.receive(String(data)))
+  socket.on('pong', () => link.heard())
+  socket.on('close', code => link.over(code))
+  // A broken frame or one above maxPayload; `ws` closes the socket by itself.
+  socket.on('error', () => link.over(1006))
+}
+
+function enter(hub: Hub, link: WebSocketLink, url: string | undefined, headers: Pick<Headers, 'get'> | undefined, socket: string | undefined): void {
+  const query = new URLSearchParams(splitUrl(url)[1])
+  link.begin(hub, {
+    id: query.get('id'), token: query.get('token'), key: query.get('key'),
+    progress: progressOf(query),
+    address: addressOf(hub.options, socket, headers),
+  })
+}
+
+/** On a runtime that is not Node. */
+class PeerLink extends WebSocketLink {
+  readonly #peer: SocketPeer
+
+  constructor(peer: SocketPeer) {
+    super()
+    this.#peer = peer
+  }
+
+  send(text: string): void {
+    this.#peer.send(text)
+  }
+
+  close(code?: number, reason?: string): void {
     // Passing undefined on as an argument would be code 0 to some adapters; without arguments it is 1005, as PeerServer's.
-    close: (code, reason) => void (code === undefined ? peer.close() : peer.close(code, reason)),
-    ...(socket
-      ? { socket, ping: () => socket.ping(), buffered: () => socket.bufferedAmount }
-      : { ping: () => void peer.ping?.() }),
+    if (code === undefined) this.#peer.close()
+    else this.#peer.close(code, reason)
+  }
+
+  ping(): void {
+    this.#peer.ping?.()
   }
 }
 

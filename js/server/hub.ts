@@ -3,6 +3,7 @@ import type { Applicant, Backplane, Client, ClientSession, Host, Numbers, Partin
 import { MemoryBackplane } from './backplane/memory.js'
 import { resolveOptions } from './options.js'
 import type { ResolvedOptions, SignalingServerOptions } from './options.js'
+import { relayed } from './relay.js'
 
 /**
  * How the hub reaches one client: a WebSocket, an event stream or a mailbox that is polled. None of these may call back into
@@ -308,7 +309,7 @@ export class Hub {
       case 'CANDIDATE':
       case 'LEAVE':
       case 'EXPIRE':
-        if (typeof frame.dst === 'string' && frame.dst) this.#relay(client, frame as Frame & { type: string, dst: string }, now)
+        if (typeof frame.dst === 'string' && frame.dst) this.#relay(client, frame as Frame & { type: string, dst: string }, text, now)
         else if (frame.type === 'LEAVE' && !frame.dst) {
           this.#part(client, 'goodbye', now)
           session.link.close(1000, 'Goodbye')
@@ -341,13 +342,14 @@ export class Hub {
 
   // ---- relay
 
-  #relay(from: Client, { type, dst, payload, wait }: Frame & { type: string, dst: string }, now: number): void {
+  #relay(from: Client, frame: Frame & { type: string, dst: string }, original: string, now: number): void {
+    const { type, dst, wait } = frame
     // Nobody can ever have this id, so nobody has to wait in order to learn it. Echoed only where it is harmless.
     if (!isValidId(dst)) {
       if (dst.length <= MAX_ID) this.#plane.tell(from, expire(dst, from.id), now)
       return
     }
-    const text = serialize({ type, src: from.id, dst, payload })
+    const text = relayed(original, frame, from.id)
     if (text !== null) this.#plane.relay(from, { type, dst, wait: wait !== false }, text, now)
   }
 
@@ -426,7 +428,7 @@ export class Hub {
         const now = this.#clock.now()
         return {
           id, token, session: null, heardAt: now, address: null, bucket: { allowance: this.options.rate_burst, refilledAt: now },
-          received: 0, contacts: null, numbers: null,
+          received: 0, contacts: null, contact: '', numbers: null,
         }
       },
       seat: (client, who) => this.#seat(client, who),
@@ -629,16 +631,6 @@ function parse(text: string): Frame | null {
   try {
     const value: unknown = JSON.parse(text)
     return typeof value === 'object' && value !== null ? value as Frame : null
-  }
-  catch {
-    return null
-  }
-}
-
-/** Null for what was parsed but nests too deeply to be written again. */
-function serialize(message: object): string | null {
-  try {
-    return JSON.stringify(message)
   }
   catch {
     return null

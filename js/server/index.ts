@@ -84,9 +84,9 @@ export function createSignalingServer(options: SignalingServerOptions = {}): Sig
       return 'status' in response && response.status === 426 ? Object.assign(response, { crossws: hooks }) : response
     },
     async listen(listenOptions) {
-      // Imported here: whoever brings a server of their own (Nitro, Bun) needs neither node:http nor a second crossws.
+      // Imported here: whoever brings a server of their own (Nitro, Bun) needs neither node:http nor `ws`.
       const { listen } = await import('./node.js')
-      const listener = await listen(hub, hooks, listenOptions)
+      const listener = await listen(hub, listenOptions)
       listeners.add(listener)
       return listener
     },

@@ -4,12 +4,12 @@ import { createServer as createTlsServer } from 'node:https'
 import type { ServerOptions as TlsOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import nodeAdapter from 'crossws/adapters/node'
-import type { NodeAdapter } from 'crossws/adapters/node'
-import { maxPayload } from './crossws.js'
-import type { SignalingHooks } from './crossws.js'
-import { respond } from './http.js'
+import { WebSocketServer } from 'ws'
+import type { WebSocket } from 'ws'
+import { attach, maxPayload } from './crossws.js'
+import { isAllowedOrigin, respond } from './http.js'
 import type { Hub } from './hub.js'
+import { headersOf } from './request.js'
 import { fromNode, toNode } from './write.js'
 
 export interface ListenOptions {
@@ -43,16 +43,14 @@ export interface SignalingListener {
 }
 
 /** A Node server of its own. Resolves once it listens; rejects when it cannot (EADDRINUSE and the like). */
-export async function listen(hub: Hub, hooks: SignalingHooks, options: ListenOptions = {}): Promise<SignalingListener> {
+export async function listen(hub: Hub, options: ListenOptions = {}): Promise<SignalingListener> {
   const { port = hub.options.port, host = hub.options.host, ssl = hub.options.ssl } = options
   const tls = Object.keys(ssl).length > 0
   const listener: RequestListener = (request, response) => answer(hub, request, response)
   const server: Server = tls ? createTlsServer(ssl, listener) : createServer(listener)
-  const adapter = createAdapter(hub, hooks)
+  const sockets = createSockets(hub)
   server.on('upgrade', (request, socket, head) => {
-    if (!upgrade(hub, adapter, request, socket, head)) {
-      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
-    }
+    if (!upgrade(hub, sockets, request, socket, head)) refuse(socket, '404 Not Found')
   })
   server.on('clientError', (_error, socket) => {
     if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
@@ -80,7 +78,7 @@ export async function listen(hub: Hub, hooks: SignalingHooks, options: ListenOpt
       hub.close()
       server.closeIdleConnections()
       const impatience = setTimeout(() => {
-        adapter.closeAll(1001, undefined, true)
+        for (const socket of sockets.clients) socket.terminate()
         server.closeAllConnections()
       }, grace)
       await ended
@@ -90,16 +88,14 @@ export async function listen(hub: Hub, hooks: SignalingHooks, options: ListenOpt
 }
 
 /** WebSockets on Node. */
-export function createAdapter(hub: Hub, hooks: SignalingHooks): NodeAdapter {
-  return nodeAdapter({
-    hooks: hooks as never,
-    // The hub has its own liveness and counts what the adapter cannot see; two pings would be one too many.
-    idleTimeout: 0,
-    serverOptions: {
-      maxPayload: maxPayload(hub),
-      // 300 KB a connection for messages that are sent once: memory is dearer than the bytes.
-      perMessageDeflate: false,
-    },
+export function createSockets(hub: Hub): WebSocketServer {
+  return new WebSocketServer({
+    noServer: true,
+    maxPayload: maxPayload(hub),
+    // 300 KB a connection for messages that are sent once: memory is dearer than the bytes.
+    perMessageDeflate: false,
+    // As crossws: PeerJS names none.
+    handleProtocols: () => false,
   })
 }
 
@@ -114,11 +110,25 @@ export function answer(hub: Hub, request: IncomingMessage, response: ServerRespo
 }
 
 /** False when the address is somebody else's; then nothing happened. */
-export function upgrade(hub: Hub, adapter: NodeAdapter, request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+export function upgrade(hub: Hub, sockets: WebSocketServer, request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
   const path = request.url?.replace(/\?.*$/s, '')
   if (path !== `${hub.options.path}peerjs`) return false
   // Node leaves the socket without a listener here; a reset before `ws` adds its own would end the process.
-  socket.on('error', () => socket.destroy())
-  adapter.handleUpgrade(request, socket as never, head).catch(() => socket.destroy())
+  socket.on('error', destroy)
+  if (isAllowedOrigin(hub.options, headersOf(request))) sockets.handleUpgrade(request, socket, head, accept)
+  else refuse(socket, '403 Forbidden', 'Origin not allowed')
   return true
+
+  function accept(this: void, client: WebSocket): void {
+    socket.off('error', destroy)
+    attach(hub, client, { url: request.url, headers: headersOf(request), address: request.socket.remoteAddress })
+  }
+}
+
+function destroy(this: Duplex): void {
+  this.destroy()
+}
+
+function refuse(socket: Duplex, status: string, text = ''): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}\r\n\r\n${text}`)
 }

@@ -3,14 +3,15 @@ import { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { Duplex } from 'node:stream'
-import { createHooks } from './crossws.js'
-import type { SignalingHooks, SocketPeer } from './crossws.js'
+import { attach } from './crossws.js'
+import { isAllowedOrigin } from './http.js'
 import { Hub } from './hub.js'
 import type { HubClient } from './hub.js'
-import type { answer, createAdapter, upgrade } from './node.js'
+import type { answer, createSockets, upgrade } from './node.js'
 import { normalizePath } from './options.js'
 import type { SignalingServerOptions } from './options.js'
 import { headersOf } from './request.js'
+import type { NodeSocket } from './socket.js'
 
 /** Options of PeerServer, its own defaults among them, and those of `createSignalingServer`. */
 export interface PeerServerOptions extends SignalingServerOptions {
@@ -62,13 +63,6 @@ export interface PeerServerEvents {
   error: [error: Error]
 }
 
-/** What of a socket of `ws` is used. */
-interface WebSocketLike {
-  on(event: 'error' | 'message' | 'close', listener: (what: unknown) => void): unknown
-  send(data: string): void
-  close(code?: number, reason?: string): void
-}
-
 type Next = (error?: unknown) => void
 
 /** A request listener and Express (sub-)application in one, with PeerServer's events. */
@@ -92,7 +86,7 @@ export function ExpressPeerServer(server: HttpServer | HttpsServer, options: Pee
   const { createWebSocketServer, ...rest } = options
   const clients = new WeakMap<HubClient, PeerServerClient>()
   let hub: Hub | undefined
-  let node: Promise<{ answer: typeof answer, createAdapter: typeof createAdapter, upgrade: typeof upgrade }> | undefined
+  let node: Promise<{ answer: typeof answer, createSockets: typeof createSockets, upgrade: typeof upgrade }> | undefined
 
   const handle = (request: IncomingMessage, response: ServerResponse, next?: Next): void => {
     // Express cuts the mount path off; what it was is in originalUrl.
@@ -133,7 +127,6 @@ export function ExpressPeerServer(server: HttpServer | HttpsServer, options: Pee
     if (!server) throw new TypeError('ExpressPeerServer needs the HTTP server that the application listens with')
     const [below = '/'] = typeof app.mountpath === 'string' ? [app.mountpath] : app.mountpath
     const made = new Hub({ alive_timeout: 90_000, ...rest, path: normalizePath(`${app.parent?.path?.() ?? ''}/${below}/${rest.path ?? ''}`) })
-    const hooks = createHooks(made)
     const client = (known: HubClient): PeerServerClient => {
       const seen = clients.get(known)
       if (seen) return seen
@@ -149,14 +142,14 @@ export function ExpressPeerServer(server: HttpServer | HttpsServer, options: Pee
       error: error => void (app.listenerCount('error') > 0 && app.emit('error', error)),
     }
     node ??= import('./node.js')
-    if (createWebSocketServer) acceptWith(createWebSocketServer, made, hooks)
-    else accept(made, hooks)
+    if (createWebSocketServer) acceptWith(createWebSocketServer, made)
+    else accept(made)
     server.once('close', () => made.close())
     return made
   }
 
-  function accept(hub: Hub, hooks: SignalingHooks): void {
-    let adapter: ReturnType<typeof createAdapter> | undefined
+  function accept(hub: Hub): void {
+    let sockets: ReturnType<typeof createSockets> | undefined
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       if (request.url?.replace(/\?.*$/s, '') !== `${hub.options.path}peerjs`) {
         // Somebody else's, where somebody else listens.
@@ -164,17 +157,17 @@ export function ExpressPeerServer(server: HttpServer | HttpsServer, options: Pee
         return
       }
       socket.on('error', () => socket.destroy())
-      node?.then(({ createAdapter, upgrade }) => {
-        adapter ??= createAdapter(hub, hooks)
-        upgrade(hub, adapter, request, socket, head)
+      node?.then(({ createSockets, upgrade }) => {
+        sockets ??= createSockets(hub)
+        upgrade(hub, sockets, request, socket, head)
       }).catch(() => socket.destroy())
     })
   }
 
-  function acceptWith(create: NonNullable<PeerServerOptions['createWebSocketServer']>, hub: Hub, hooks: SignalingHooks): void {
+  function acceptWith(create: NonNullable<PeerServerOptions['createWebSocketServer']>, hub: Hub): void {
     const sockets = create({ server, path: `${hub.options.path}peerjs` })
     const on = sockets.on.bind(sockets) as (event: string, listener: (...args: unknown[]) => void) => unknown
-    on('connection', (socket, request) => adopt(hooks, socket as WebSocketLike, request as IncomingMessage))
+    on('connection', (socket, request) => adopt(hub, socket as NodeSocket, request as IncomingMessage))
     on('error', error => hub.observer.error?.(error as Error))
   }
 
@@ -182,20 +175,11 @@ export function ExpressPeerServer(server: HttpServer | HttpsServer, options: Pee
 }
 
 /** Makes a socket that the application accepted a client. */
-function adopt(hooks: SignalingHooks, socket: WebSocketLike, request: IncomingMessage): void {
-  const details = { url: request.url ?? '/', headers: headersOf(request) }
-  const peer: SocketPeer & { _internal: unknown } = {
-    request: details,
-    remoteAddress: request.socket.remoteAddress,
-    send: data => socket.send(data),
-    close: (code, reason) => socket.close(code, reason),
-    _internal: { ws: socket },
-  }
-  socket.on('error', () => hooks.error(peer))
-  if (hooks.upgrade(details)) return socket.close(1008, 'Not here')
-  socket.on('message', data => hooks.message(peer, { text: () => String(data) }))
-  socket.on('close', code => hooks.close(peer, { code: Number(code) }))
-  hooks.open(peer)
+function adopt(hub: Hub, socket: NodeSocket, request: IncomingMessage): void {
+  const details = { url: request.url ?? '/', headers: headersOf(request), address: request.socket.remoteAddress }
+  if (isAllowedOrigin(hub.options, details.headers)) return attach(hub, socket, details)
+  socket.on('error', () => {})
+  socket.close(1008, 'Origin not allowed')
 }
 
 /**

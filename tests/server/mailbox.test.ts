@@ -234,7 +234,7 @@ describe('a client with an event stream', () => {
     expect(await events.raw()).toBe('retry: 500')
     expect(await events.raw()).toBe('data: {"type":"OPEN","got":0,"n":0}')
     world.client('bob').offer('alice', 1)
-    expect(await events.raw()).toBe('id: 1\ndata: {"type":"OFFER","src":"bob","dst":"alice","payload":1}')
+    expect(await events.raw()).toBe('id: 1\ndata: {"type":"OFFER","payload":1,"src":"bob","dst":"alice"}')
   })
 
   it('sends by POST, which answers only what was taken', async () => {

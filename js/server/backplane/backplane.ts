@@ -17,6 +17,8 @@ export interface Client extends HubClient {
   received: number
   /** The backplane's: whom it exchanged descriptions with. Most recent last. */
   contacts: Set<string> | null
+  /** The backplane's: the most recent one of them. */
+  contact: string
   /** The backplane's; null for a client that does not count messages. */
   numbers: Numbers | null
 }

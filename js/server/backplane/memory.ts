@@ -105,8 +105,8 @@ export class MemoryBackplane implements Backplane {
   relay(from: Client, { type, dst, wait }: Envelope, text: string, now: number): void {
     const to = this.#clients.get(dst)
     if (type === 'LEAVE') {
-      from.contacts?.delete(dst)
-      to?.contacts?.delete(from.id)
+      forget(from, dst)
+      if (to) forget(to, from.id)
     }
     else if (to && (type === 'OFFER' || type === 'ANSWER')) {
       remember(from, dst)
@@ -229,7 +229,7 @@ export class MemoryBackplane implements Backplane {
   #announce(client: Client, now: number): void {
     for (const id of client.contacts ?? []) {
       const peer = this.#clients.get(id)
-      peer?.contacts?.delete(client.id)
+      if (peer) forget(peer, client.id)
       if (peer) this.#send(peer, `{"type":"LEAVE","src":"${client.id}","dst":"${id}"}`, now)
     }
   }
@@ -286,7 +286,8 @@ export class MemoryBackplane implements Backplane {
 }
 
 function remember(client: Client, id: string): void {
-  if (client.id === id) return
+  if (client.id === id || client.contact === id) return
+  client.contact = id
   const contacts = client.contacts ??= new Set()
   contacts.delete(id)
   contacts.add(id)
@@ -296,4 +297,9 @@ function remember(client: Client, id: string): void {
       break
     }
   }
+}
+
+function forget(client: Client, id: string): void {
+  client.contacts?.delete(id)
+  if (client.contact === id) client.contact = ''
 }
