@@ -30,8 +30,10 @@ export const version = (() => {
  * Puts a section where the one of that name was, or at the end.
  * @param raw lists of numbers by name, folded away below the table
  * @param unit of these numbers
+ * @param drawing what the text shows, by file name
  */
-export function writeSection(name, key, { title, text, table, about, raw = {}, unit = 'ms' }) {
+export function writeSection(name, key, { title, text, table, about, raw = {}, unit = 'ms', drawing = {} }) {
+  for (const [image, svg] of Object.entries(drawing)) writeFileSync(join(docs, image), svg)
   const file = join(docs, name)
   const begin = `<!-- measured: ${key} -->`, end = `<!-- end: ${key} -->`
   const section = [

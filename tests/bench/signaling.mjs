@@ -1,0 +1,462 @@
+/**
+ * The signaling server beside the npm package `peer`: what a message, a connection and an idle client cost, and how many of them
+ * there may be. Each server is a process of its own, whose CPU time (utime + stime) and memory the system tells; clients are other
+ * processes; loopback. The servers take turns.
+ *
+ *     npm run bench:signaling [-- --only messages,connection,latency,scaling,memory,many] [--rounds 9] [--write]
+ *     npm run bench:signaling -- --only soak --soak 1200
+ *
+ * `--cpuprofile folder` keeps what the servers did; `--record` writes signaling/frames.json anew, with a browser.
+ */
+import { fork, spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { join } from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { writeSection } from '../reach/document.mjs'
+import { load, options, sleep } from '../reach/lab/lab.mjs'
+import { markdownTable, median, medianRatio, quantile, table } from '../reach/statistics.mjs'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const folder = join(root, 'tests/bench/signaling')
+const framesFile = join(folder, 'frames.json')
+
+/** Who is measured: which server, and which clients. */
+const lanes = {
+  'peerbridge': { title: 'peerbridge', server: 'peerbridge', script: 'peerbridge' },
+  'counted': { title: 'peerbridge, clients that count', server: 'peerbridge', counts: true, script: 'peerbridge' },
+  'crossws': { title: 'peerbridge, through crossws\'s adapter', server: 'crossws', script: 'peerbridge' },
+  'peer': { title: 'peer 1.0.2', server: 'peer', script: 'peerjs' },
+  'ws': { title: '`ws` and nothing else', server: 'ws', script: 'peerjs' },
+}
+
+export async function main(args) {
+  const given = options(args, {
+    only: ['messages', 'connection', 'latency', 'scaling', 'memory', 'many'],
+    lanes: ['peerbridge', 'counted', 'peer', 'ws'],
+    rounds: 9,
+    /** Of each lane in each round. */
+    ms: 1500,
+    /** Connected clients, where it does not say otherwise. */
+    clients: 200,
+    /** Pairs that talk at the same moment. */
+    wide: 50,
+    sizes: [100, 300, 1000, 3000, 10_000],
+    idle: 5000,
+    many: 10_000,
+    soak: 1200,
+    /** A folder for the profiles of the servers. */
+    cpuprofile: '',
+    record: 0,
+  })
+  if (given.record) {
+    await record()
+    return {}
+  }
+  offer = makeOffer()
+  const file = await bundle()
+  const parts = { messages, connection, latency, scaling, memory, many, soak }
+  const sections = {}
+  for (const part of given.only) {
+    const before = load()
+    const section = await parts[part](given, file)
+    console.log(`\n${section.title}\n${table(section.head, section.rows)}`)
+    sections[`signaling-${part}`] = {
+      ...section, table: markdownTable(section.head, section.rows),
+      about: `server and clients each on a core of their own, load ${before} before and ${load()} after`,
+    }
+  }
+  return sections
+}
+
+// -- what is measured ----------------------------------------------------------------------------------------
+
+/** An OFFER of 1.5 KB, as PeerJS writes one. */
+let offer = ''
+
+function makeOffer() {
+  const [, text] = JSON.parse(readFileSync(framesFile, 'utf8')).peerjs.find(([, text]) => text.startsWith('{"type":"OFFER"'))
+  const message = JSON.parse(text)
+  const bare = text.length - message.payload.sdp.sdp.length
+  // The same description, as long as it takes: a line more, or a line cut.
+  message.payload.sdp.sdp = message.payload.sdp.sdp.padEnd(1500 - bare, 'a=candidate:1 1 udp 2113937151 192.0.2.1 50000 typ host generation 0\r\n')
+  while (JSON.stringify(message).length > 1500) message.payload.sdp.sdp = message.payload.sdp.sdp.slice(0, -1)
+  return JSON.stringify(message)
+}
+
+async function messages(given, file) {
+  const measured = await rounds(given, file, given.lanes, async ({ play }) => {
+    const one = await play({ script: [[0, offer], [1, offer]], wide: given.wide, ms: given.ms })
+    const burst = await play({ script: [[0, offer], [1, offer]], wide: given.wide, ms: given.ms / 2, burst: 8 })
+    return { cpu: one.cpu / one.messages, rate: one.messages / one.ms * 1000, burst: burst.cpu / burst.messages }
+  })
+  return compared(measured, {
+    title: 'A message through the server',
+    text: [
+      `An OFFER of ${offer.length} bytes from one client to another, ${given.clients} clients, ${given.wide} pairs at a time, each of which answers when it`,
+      'has heard. "In bursts": 8 messages at once. `ws` and nothing else parses, looks up and writes, without a rule or a limit.',
+    ].join('\n'),
+    cells: { 'CPU a message': ['cpu', microseconds], 'messages a second': ['rate', whole], 'CPU a message, in bursts': ['burst', microseconds] },
+  })
+}
+
+async function connection(given, file) {
+  const frames = JSON.parse(readFileSync(framesFile, 'utf8'))
+  const measured = await rounds(given, file, given.lanes.filter(lane => lane !== 'ws'), async ({ lane, play }) => {
+    const result = await play({ script: frames[lanes[lane].script], wide: given.wide, ms: given.ms })
+    return { cpu: result.cpu / result.plays, frames: frames[lanes[lane].script].length }
+  })
+  return compared(measured, {
+    title: 'What a whole connection costs the server',
+    text: [
+      'From OFFER to the last candidate: what two clients say to each other, recorded from two pages of a browser (',
+      '`tests/bench/signaling/frames.json`; `--record 1` writes it anew), each frame sent when the one before it has come. Ours with our',
+      'server, PeerJS with `peer`.',
+    ].join('\n'),
+    cells: { 'CPU a connection': ['cpu', microseconds], 'frames': ['frames', whole] },
+  })
+}
+
+async function latency(given, file) {
+  const all = {}
+  const measured = await rounds(given, file, given.lanes, async ({ lane, farm }) => {
+    const { latencies } = await farm.ask('pace', { text: offer, perSecond: 1000, ms: given.ms * 2 })
+    ;(all[lane] ??= []).push(...latencies)
+    return { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) }
+  })
+  return compared(measured, {
+    title: 'How long a message takes at 1,000 a second',
+    text: 'The same OFFER, from the write of one client to the read of the other. Medians over the rounds of each round\'s quantile.',
+    cells: { 'p50': ['p50', microseconds], 'p99': ['p99', microseconds] },
+    raw: Object.fromEntries(Object.entries(all).map(([lane, values]) => [`${lanes[lane].title}, n, p50, p99, p99.9, most`,
+      [values.length, ...[0.5, 0.99, 0.999, 1].map(q => quantile(values, q).toFixed(0))]])),
+  })
+}
+
+async function scaling(given, file) {
+  const wanted = given.lanes.filter(lane => lane !== 'ws')
+  const measured = Object.fromEntries(wanted.map(lane => [lane, given.sizes.map(() => [])]))
+  await withLanes(given, file, wanted, async (running) => {
+    let connected = 0
+    for (const [at, size] of given.sizes.entries()) {
+      for (const { lane, server, farm } of running) {
+        await farm.ask('connect', { port: server.port, name: 'c', counts: lanes[lane].counts, count: size - connected })
+      }
+      connected = size
+      for (let round = -1; round < Math.min(given.rounds, 5); round++) {
+        for (const { lane, play } of turned(running, round)) {
+          const result = await play({ script: [[0, offer], [1, offer]], wide: given.wide, ms: given.ms })
+          if (round >= 0) measured[lane][at].push(result.cpu / result.messages)
+        }
+      }
+    }
+  })
+  const image = 'images/signaling-scaling.svg'
+  const lines = wanted.map(lane => ({ title: lanes[lane].title, values: measured[lane].map(median) }))
+  return {
+    title: 'What a message costs while so many clients are connected',
+    text: `CPU a message, all clients in turn, ${given.wide} pairs at a time.\n\n![CPU a message with 100 to 10,000 clients](${image})`,
+    head: ['', ...given.sizes.map(size => `${size.toLocaleString('en')} clients`), 'last to first'],
+    rows: lines.map(({ title, values }) => [title, ...values.map(microseconds), (values.at(-1) / values[0]).toFixed(2)]),
+    raw: Object.fromEntries(wanted.flatMap(lane => given.sizes.map((size, i) =>
+      [`${lanes[lane].title}, ${size}`, measured[lane][i].map(us => us.toFixed(2))]))),
+    unit: 'µs',
+    drawing: { [image]: drawing(given.sizes, lines) },
+  }
+}
+
+async function memory(given, file) {
+  const measured = {}
+  for (let round = 0; round < Math.min(given.rounds, 3); round++) {
+    for (const lane of given.lanes) {
+      await withLanes(given, file, [lane], async ([{ server, farm }]) => {
+        // What the first clients make the server load is not theirs.
+        await farm.ask('connect', { port: server.port, name: 'first', counts: lanes[lane].counts, count: 50 })
+        const before = await server.collected()
+        await farm.ask('connect', { port: server.port, name: 'idle', counts: lanes[lane].counts, count: given.idle })
+        const after = await server.collected()
+        ;(measured[lane] ??= []).push({ bytes: (after - before) / given.idle })
+      })
+    }
+  }
+  return compared(measured, {
+    title: 'Memory of a connected client that says nothing',
+    text: `Resident memory of the server after its garbage was collected, with ${given.idle.toLocaleString('en')} clients more than before, by their number.`,
+    cells: { 'a client': ['bytes', bytes => `${(bytes / 1024).toFixed(2)} KiB`] },
+    unit: 'bytes',
+  })
+}
+
+async function many(given, file) {
+  const rows = []
+  for (const lane of given.lanes.filter(lane => lane !== 'ws')) {
+    await withLanes(given, file, [lane], async ([{ server, farm, play }]) => {
+      const cpu = server.cpu()
+      const { ms } = await farm.ask('connect', { port: server.port, name: 'many', counts: lanes[lane].counts, count: given.many })
+      const spent = server.cpu() - cpu
+      const { open } = await farm.ask('count')
+      const { messages } = await play({ script: [[0, offer], [1, offer]], wide: given.many / 2, ms: 500 })
+      rows.push([lanes[lane].title, open.toLocaleString('en'), `${(ms / 1000).toFixed(1)} s`, microseconds(spent / given.many),
+        messages.toLocaleString('en'), `${(server.rss() / 2 ** 20).toFixed(0)} MiB`])
+    })
+  }
+  return {
+    title: `${given.many.toLocaleString('en')} clients at once`,
+    text: 'All connect, each to stay; then every one talks to its neighbour at the same moment, until each of them has heard and answered.',
+    head: ['', 'connected', 'took', 'CPU to let one in', 'messages that then arrived', 'resident'], rows,
+  }
+}
+
+async function soak(given, file) {
+  const samples = []
+  let lives = 0
+  await withLanes({ ...given, clients: 0 }, file, ['peerbridge'], async ([{ server, farm }]) => {
+    const end = performance.now() + given.soak * 1000
+    for (let minute = 0; performance.now() < end; minute++) {
+      const ms = Math.min(60_000, end - performance.now())
+      const result = await farm.ask('churn', { port: server.port, name: `m${minute}`, text: offer, width: 100, ms })
+      lives += result.lives
+      // What waits for nobody is given up after 5 s; ids of who dropped are kept for 10.
+      await sleep(Math.min(12_000, given.soak * 100))
+      samples.push(await server.collected())
+      console.log(`${minute + 1} min: ${lives.toLocaleString('en')} clients came and went, ${(samples.at(-1) / 2 ** 20).toFixed(1)} MiB`)
+    }
+  })
+  const mebi = samples.map(bytes => bytes / 2 ** 20)
+  const half = mebi.length >> 1
+  return {
+    title: 'Clients that come and go',
+    text: [
+      `${given.soak} s of 100 at a time: two connect, one calls the other and somebody who is not there, both go, every other one without a word.`,
+      'Resident memory after each minute, its garbage collected.',
+    ].join('\n'),
+    head: ['clients', 'after the first minute', 'median of the first half', 'median of the second half', 'at the end'],
+    rows: [[lives.toLocaleString('en'), mebi[0], median(mebi.slice(0, Math.max(1, half))), median(mebi.slice(half)), mebi.at(-1)]
+      .map(value => (typeof value === 'number' ? `${value.toFixed(1)} MiB` : value))],
+    raw: { 'resident, MiB': mebi.map(value => value.toFixed(1)) }, unit: 'MiB',
+  }
+}
+
+// -- how it is measured --------------------------------------------------------------------------------------
+
+const microseconds = us => `${us.toFixed(us < 100 ? 1 : 0)} µs`
+const whole = value => Math.round(value).toLocaleString('en')
+
+/** Medians, and how they stand to those of `peer`. */
+function compared(measured, { title, text, cells, raw = {}, unit = 'µs' }) {
+  const head = ['', 'n', ...Object.keys(cells).flatMap(name => [name, 'ratio to peer (95 %)'])]
+  const cell = (lane, [key, spell]) => {
+    const values = measured[lane].map(result => result[key])
+    const { ratio, low, high } = medianRatio(values, measured.peer?.map(result => result[key]) ?? [])
+    return [spell(median(values)), `${ratio.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`]
+  }
+  const rows = Object.entries(measured)
+    .map(([lane, { length }]) => [lanes[lane].title, length, ...Object.values(cells).flatMap(of => cell(lane, of))])
+  const numbers = Object.fromEntries(Object.entries(measured).flatMap(([lane, results]) => Object.entries(cells).map(([name, [key]]) =>
+    [`${lanes[lane].title}, ${name}`, results.map(result => result[key].toFixed(2))])))
+  return { title, text, head, rows, raw: { ...numbers, ...raw }, unit }
+}
+
+const turned = (list, round) => {
+  const shift = Math.abs(round) % list.length
+  const order = [...list.slice(shift), ...list.slice(0, shift)]
+  return round % 2 ? order.reverse() : order
+}
+
+/** All lanes in every round, in an order that turns; the first round counts for nothing. */
+async function rounds(given, file, wanted, measure) {
+  const measured = Object.fromEntries(wanted.map(lane => [lane, []]))
+  await withLanes(given, file, wanted, async (running) => {
+    for (const { lane, server, farm } of running) {
+      await farm.ask('connect', { port: server.port, name: 'c', counts: lanes[lane].counts, count: given.clients })
+    }
+    for (let round = -1; round < given.rounds; round++) {
+      for (const each of turned(running, round)) {
+        const result = await measure(each)
+        if (round >= 0) measured[each.lane].push(result)
+      }
+    }
+  })
+  return measured
+}
+
+/** A server and a farm for each lane, gone afterwards. */
+async function withLanes(given, file, wanted, use) {
+  const running = []
+  try {
+    for (const lane of wanted) {
+      const server = await startServer(lanes[lane].server, file, given.cpuprofile && join(given.cpuprofile, lane))
+      const farm = startFarm()
+      running.push({ lane, server, farm, play: async (how) => {
+        const before = server.cpu()
+        const result = await farm.ask('play', how)
+        return { ...result, cpu: server.cpu() - before }
+      } })
+    }
+    await use(running)
+  }
+  finally {
+    await Promise.all(running.flatMap(({ server, farm }) => [server.end(), farm.end()]))
+  }
+}
+
+/** On a core of its own, where there are two. */
+function pin(child, core) {
+  if (cpus().length > 1) spawnSync('taskset', ['-pc', String(core), String(child.pid)])
+}
+
+async function startServer(name, file, profiles) {
+  const child = fork(join(folder, 'server.js'), [name, file], {
+    execArgv: ['--expose-gc', ...(profiles ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : [])],
+  })
+  pin(child, 0)
+  const answer = key => new Promise((resolve, reject) => {
+    const listener = (message) => {
+      if (!(key in message)) return
+      child.off('message', listener)
+      resolve(message[key])
+    }
+    child.on('message', listener)
+    child.once('exit', code => reject(new Error(`the server ${name} ended with ${code}`)))
+  })
+  const stat = () => readFileSync(`/proc/${child.pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')
+  const port = await answer('port')
+  return {
+    port,
+    /** utime + stime (proc(5), fields 14 and 15; of these fields two are cut off, and they count from 1) in µs. */
+    cpu: () => (Number(stat()[11]) + Number(stat()[12])) * 10_000,
+    rss: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))[1]) * 1024,
+    async collected() {
+      const rss = answer('rss')
+      child.send({})
+      return rss
+    },
+    end: () => ended(child),
+  }
+}
+
+function startFarm() {
+  const child = fork(join(folder, 'farm.js'))
+  pin(child, 1)
+  const waiting = new Map()
+  let count = 0
+  const fail = error => waiting.forEach(({ reject }) => reject(error))
+  child.on('message', ({ id, result, error }) => {
+    const { resolve, reject } = waiting.get(id)
+    waiting.delete(id)
+    if (error) reject(new Error(error))
+    else resolve(result)
+  })
+  child.once('exit', code => fail(new Error(`a farm ended with ${code}`)))
+  return {
+    ask: (what, given = {}) => new Promise((resolve, reject) => {
+      waiting.set(++count, { resolve, reject })
+      child.send({ id: count, what, given })
+    }),
+    end: () => ended(child),
+  }
+}
+
+function ended(child) {
+  if (child.exitCode !== null) return
+  const exit = new Promise(resolve => child.once('exit', resolve))
+  child.disconnect()
+  return exit
+}
+
+/** The server of this tree, whatever dist/ holds. */
+async function bundle() {
+  const outfile = join(root, 'build/bench/signaling-server.mjs')
+  await build({
+    entryPoints: [join(root, 'js/server/index.ts')], bundle: true, format: 'esm', platform: 'node', target: 'node20', outfile, logLevel: 'error',
+    packages: 'external',
+  })
+  return outfile
+}
+
+/** What two pages say to each other, in the order in which they said it. Their addresses are replaced (RFC 5737). */
+async function record() {
+  const { launchChromium } = await import('../reach/lab/browser.mjs')
+  const { serve } = await import('../reach/lab/server.mjs')
+  const server = await serve()
+  const browser = await launchChromium()
+  const recorded = {}
+  try {
+    for (const [lane, port] of [['peerbridge', server.ports.peerbridge], ['peerjs', server.ports.peerserver]]) {
+      const pages = []
+      const frames = []
+      for (const side of [0, 1]) {
+        const page = await browser.open(`http://127.0.0.1:${server.ports.files}/tests/bench/setup.html?host=127.0.0.1&port=${port}`)
+        const inspector = await page.inspect()
+        await inspector.send('Network.enable')
+        inspector.on('Network.webSocketFrameSent', ({ timestamp, response }) => frames.push([side, timestamp, response.payloadData]))
+        pages.push(page)
+      }
+      const seen = []
+      // The first connection of a page makes a certificate, and finds its candidates later.
+      for (let round = -2; round < 15; round++) {
+        const to = await pages[1].call('wait', lane, 'callee')
+        await pages[0].call('prepare', lane, 'caller')
+        frames.length = 0
+        await pages[0].call('connect', to)
+        await sleep(500)
+        const said = frames.filter(([, , text]) => /^\{"type":"(?:OFFER|ANSWER|CANDIDATE)"/.test(text)).sort((a, b) => a[1] - b[1])
+        if (round >= 0) seen.push(said)
+        await Promise.all(pages.map(page => page.call('end')))
+        await sleep(100)
+      }
+      // How many there are is a matter of milliseconds.
+      console.log(`${lane}: ${seen.map(({ length }) => length).join(' ')} frames`)
+      recorded[lane] = seen.sort((a, b) => a.length - b.length)[seen.length >> 1]
+        .map(([side, , text]) => [side, text.replace(/"dst":"[^"]*"\}$/, '"dst":"{dst}"}')
+          .replace(/\b(?!0\.0\.0\.0|127\.0\.0\.1)\d+\.\d+\.\d+\.\d+\b/g, '192.0.2.1')])
+    }
+    writeFileSync(framesFile, `${JSON.stringify(recorded, null, 2)}\n`)
+    for (const [lane, frames] of Object.entries(recorded)) {
+      console.log(`${lane}: ${frames.map(([side, text]) => `${'AB'[side]} ${JSON.parse(text).type} ${text.length}`).join(', ')}`)
+    }
+  }
+  finally {
+    await browser.close()
+    await server.close()
+  }
+}
+
+function drawing(sizes, lines) {
+  const [width, height, left, right, top, bottom] = [760, 340, 70, 230, 50, 50]
+  const colors = [['#2563eb', '#7fb2ff'], ['#0f766e', '#4fd1c5'], ['#d1495b', '#ff8a95']]
+  const most = Math.ceil(Math.max(...lines.flatMap(({ values }) => values)) / 10) * 10
+  const x = size => left + Math.log(size / sizes[0]) / Math.log(sizes.at(-1) / sizes[0]) * (width - left - right)
+  const y = us => height - bottom - us / most * (height - top - bottom)
+  const names = lines.map((line, i) => ({ ...line, i, at: y(line.values.at(-1)) })).sort((a, b) => a.at - b.at)
+  for (let i = 1; i < names.length; i++) names[i].at = Math.max(names[i].at, names[i - 1].at + 17)
+  const style = which => lines.map((_, i) => [i, colors[i % 3][which]])
+    .map(([i, color]) => `g.l${i}{stroke:${color}}.l${i} circle,text.l${i}{fill:${color}}`).join('')
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="title">
+  <title id="title">CPU time that a relayed message costs the server while ${sizes[0]} to ${sizes.at(-1).toLocaleString('en')} clients are connected</title>
+  <style>
+    text{font:13px system-ui,sans-serif;fill:#1f2933}.axis{fill:#52606d}.grid{stroke:#d9e2ec;fill:none}
+    g path{fill:none;stroke-width:2}g circle{stroke:none}.paper{fill:#fff}${style(0)}
+    @media (prefers-color-scheme: dark){text{fill:#e4e7eb}.axis{fill:#9aa5b1}.grid{stroke:#323f4b}.paper{fill:#0d1117}${style(1)}}
+  </style>
+  <rect class="paper" width="${width}" height="${height}" rx="6"/>
+  <text x="${left}" y="28" font-weight="600">CPU a message of ${offer.length} bytes</text>${Array.from({ length: most / 10 + 1 }, (_, i) => `
+  <path class="grid" d="M${left} ${y(i * 10).toFixed(1)}H${width - right}"/><text class="axis" x="${left - 8}" y="${(y(i * 10) + 4).toFixed(1)}" text-anchor="end">${i * 10} µs</text>`).join('')}${sizes.map(size => `
+  <text class="axis" x="${x(size).toFixed(1)}" y="${height - bottom + 20}" text-anchor="middle">${size.toLocaleString('en')}</text>`).join('')}
+  <text class="axis" x="${(left + width - right) / 2}" y="${height - 10}" text-anchor="middle">connected clients</text>${lines.map(({ values }, i) => `
+  <g class="l${i}"><path d="M${values.map((us, at) => `${x(sizes[at]).toFixed(1)} ${y(us).toFixed(1)}`).join('L')}"/>${values.map((us, at) =>
+    `<circle cx="${x(sizes[at]).toFixed(1)}" cy="${y(us).toFixed(1)}" r="3"><title>${microseconds(us)}</title></circle>`).join('')}</g>`).join('')}${names.map(({ title, i, at }) => `
+  <text class="l${i}" x="${width - right + 12}" y="${(at + 4).toFixed(1)}">${title.replaceAll('`', '')}</text>`).join('')}
+</svg>
+`
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const args = process.argv.slice(2)
+  const written = args.filter(arg => arg !== '--write')
+  const sections = await main(written)
+  if (written.length < args.length) for (const [key, section] of Object.entries(sections)) writeSection('benchmarks.md', key, section)
+  process.exit(0)
+}
