@@ -62,7 +62,7 @@ export interface ModuleOptions {
 }
 
 /** Without what has its own place in `ModuleOptions`, and without functions, which no configuration can carry. */
-export type ServerLimits = Omit<SignalingServerOptions, 'path' | 'key' | 'generateClientId' | 'port' | 'host' | 'ssl'>
+export type ServerLimits = Omit<SignalingServerOptions, 'path' | 'key' | 'generateClientId' | 'authorize' | 'port' | 'host' | 'ssl'>
 
 /** The options of Peer that JSON can carry. */
 export type PeerDefaultOptions = Partial<Omit<PeerOptions, 'logFunction' | 'serializers' | 'key'>>

@@ -1,3 +1,4 @@
+import { admit } from './authorize.js'
 import type { Hub } from './hub.js'
 import { isAllowedOrigin } from './http.js'
 import { addressOf, progressOf } from './request.js'
@@ -106,11 +107,13 @@ function listen(link: SocketLink, socket: NodeSocket): void {
 
 function enter(hub: Hub, link: WebSocketLink, url: string | undefined, headers: Pick<Headers, 'get'> | undefined, socket: string | undefined): void {
   const query = new URLSearchParams(splitUrl(url)[1])
-  link.begin(hub, {
+  const who = admit(hub, {
     id: query.get('id'), token: query.get('token'), key: query.get('key'),
     progress: progressOf(query),
     address: addressOf(hub.options, socket, headers),
-  })
+  }, { auth: query.get('auth'), headers })
+  if (who instanceof Promise) void who.then(who => link.begin(hub, who))
+  else link.begin(hub, who)
 }
 
 /** On a runtime that is not Node. */

@@ -1,3 +1,4 @@
+import { admit, isGuarded } from './authorize.js'
 import { health } from './health.js'
 import type { Hub } from './hub.js'
 import { Mailboxes } from './mailbox.js'
@@ -74,9 +75,12 @@ export function respond(hub: Hub, request: SignalingRequest): Response | Promise
   if (resource === 'id') return answer(200, hub.generateId(), { 'content-type': 'text/html; charset=utf-8' })
   if (resource === 'peers') {
     // Unlike PeerServer: who names another key is another application.
-    return hub.options.allow_discovery && key === hub.options.key
-      ? answer(200, hub.ids())
-      : answer(401, 'Unauthorized')
+    if (!hub.options.allow_discovery || key !== hub.options.key) return answer(401, 'Unauthorized')
+    if (!isGuarded(hub.options)) return answer(200, hub.ids())
+    const auth = new URLSearchParams(/\?([^#]*)/.exec(request.path)?.[1]).get('auth')
+    const who = { id: '', key, address: addressOf(hub.options, request.address, request.headers) }
+    return Promise.resolve(admit(hub, who, { auth, headers: request.headers }))
+      .then(({ refused }) => refused ? answer(401, refused.msg) : answer(200, hub.ids()))
   }
   return answer(404, 'Not found')
 }

@@ -1,3 +1,4 @@
+import type { Grant } from './authorize.js'
 import { expire } from './backplane/backplane.js'
 import type { Applicant, Backplane, Client, ClientSession, Host, Numbers, Parting } from './backplane/backplane.js'
 import { MemoryBackplane } from './backplane/memory.js'
@@ -34,6 +35,10 @@ export interface Registration {
   address?: string | undefined
   /** Of a client that counts messages; without, it is one of PeerJS. */
   progress?: Progress | null
+  /** Why it may not connect; see js/server/authorize.ts. */
+  refused?: { readonly type: string, readonly msg: string }
+  /** What it may do, where somebody was asked. */
+  grant?: Grant
 }
 
 /** How far a client is that counts messages, in both directions, when it connects. See docs/protocol.md. */
@@ -54,6 +59,8 @@ export interface HubClient {
   readonly token: string
   /** Whether and how it is reached; null while its id is only reserved. */
   readonly session: { readonly link: Link } | null
+  /** What it may do; null: whatever the server allows. */
+  readonly grant: Grant | null
   /** When anything was heard of it, in the hub's time. */
   readonly heardAt: number
 }
@@ -247,6 +254,7 @@ export class Hub {
     if (!this.#pays(address, 1, now)) {
       return refuse(link, error('Too many connections from this address, slow down', 'rate-limited'), CloseCode.flood, 'Too many connections')
     }
+    if (who.refused) return refuse(link, error(who.refused.msg, who.refused.type))
     if (!id || !token || !key) return refuse(link, error('No id, token, or key supplied to websocket server'))
     if (key !== options.key) return refuse(link, error('Invalid key provided'))
     if (!isValidId(id)) {
@@ -254,7 +262,7 @@ export class Hub {
     }
     if (token.length > MAX_TOKEN) return refuse(link, error('Invalid token provided', 'invalid-token'))
 
-    const session = this.#plane.enter({ id, token, progress, address, link }, now) as HubSession | null
+    const session = this.#plane.enter({ id, token, progress, address, link, grant: who.grant ?? null }, now) as HubSession | null
     this.#arm()
     return session
   }
@@ -428,7 +436,7 @@ export class Hub {
         const now = this.#clock.now()
         return {
           id, token, session: null, heardAt: now, address: null, bucket: { allowance: this.options.rate_burst, refilledAt: now },
-          received: 0, contacts: null, contact: '', numbers: null,
+          received: 0, contacts: null, contact: '', numbers: null, grant: null,
         }
       },
       seat: (client, who) => this.#seat(client, who),
@@ -439,11 +447,12 @@ export class Hub {
     }
   }
 
-  #seat(client: Client, { address, link }: Applicant): HubSession {
+  #seat(client: Client, { address, link, grant }: Applicant): HubSession {
     const now = this.#clock.now()
     const old = client.session
     const session = new HubSession(this, client, link)
     client.session = session
+    client.grant = grant
     client.heardAt = now
     this.#moved(client, address)
     if (old) old.link.close(CloseCode.replaced, 'Replaced by a newer connection of the same client')

@@ -1,4 +1,5 @@
 // The transports over HTTP: an event stream or polls down, POST up. See docs/protocol.md, "Over HTTP".
+import { admit } from './authorize.js'
 import { CloseCode } from './hub.js'
 import type { Hub, Link, Progress, Session } from './hub.js'
 import { addressOf, progressOf } from './request.js'
@@ -59,13 +60,20 @@ export class Mailboxes {
       return this.#stream(box, resumedAt(request, progress.got))
     }
 
+    const address = addressOf(this.#hub.options, request.address, request.headers)
+    let who = admit(this.#hub, { id, token, key, progress, address }, { auth: query.get('auth'), headers: request.headers })
+    if (who instanceof Promise) {
+      who = await who
+      if (request.signal?.aborted) return over()
+      const meanwhile = this.#boxes.get(id)
+      if (meanwhile?.is(token, key, progress)) return kind === 'poll' ? meanwhile.poll(progress.got, request.signal) : this.#stream(meanwhile, progress.got)
+    }
     const made = new Mailbox(this.#hub, token, key, progress, () => {
       if (this.#boxes.get(id) === made) this.#boxes.delete(id)
     })
-    const address = addressOf(this.#hub.options, request.address, request.headers)
     // An event stream is there before what it carries.
     const stream = kind === 'sse' ? made.stream() : null
-    const session = this.#hub.connect({ id, token, key, progress, address }, made)
+    const session = this.#hub.connect(who, made)
     if (session) {
       // Its link before this one was closed by the hub, and is out of the way.
       this.#boxes.set(id, made)

@@ -1,4 +1,7 @@
 import type { ServerOptions as TlsOptions } from 'node:https'
+import type { Authorize } from './authorize.js'
+import { checkSecret } from './tokens.js'
+import type { TokenVerification } from './tokens.js'
 
 /**
  * Every option of the signaling server. Names that PeerServer has are PeerServer's, so that a configuration moves over
@@ -187,6 +190,25 @@ export interface SignalingServerOptions {
    */
   address_rate_burst?: number
 
+  /**
+   * Decides who may connect, on every transport, before anything is known of the client; may take up to 10 s. `true` or an object
+   * (`{ id, rooms }`: the only ones that it may have) lets it in; everything else refuses it, with an ERROR of type `not-authorized`,
+   * which a text explains to the client. Asked for every link that a client opens, those of one that comes back among them, and
+   * for the list of all ids (`allow_discovery`).
+   *
+   * @default null: everybody
+   */
+  authorize?: Authorize | null
+
+  /**
+   * Only clients with a token that was signed with this secret may connect (`createToken`, or any library for JSON Web Tokens with
+   * HS256), which they are given as the option `auth` of Peer. A token is looked at when a client connects; who is connected stays
+   * when it ends, and needs a new one in order to come back.
+   *
+   * @default null: no token is needed
+   */
+  tokens?: TokenVerification | null
+
   /** Bounds of what waits for ids that are not there. What does not fit is answered with EXPIRE at once. */
   hold_limits?: HoldLimits
 
@@ -294,7 +316,13 @@ export function resolveOptions(options: SignalingServerOptions = {}): ResolvedOp
   if (!/^[\w.~-]+$/.test(key)) {
     throw new TypeError(`key has to be letters, digits, '-', '.', '_' or '~' (it is part of URLs), got '${key}'`)
   }
-  const { proxied = false } = options
+  const { proxied = false, authorize = null, tokens = null } = options
+  if (authorize !== null && typeof authorize !== 'function') throw new TypeError(`authorize has to be a function, got ${typeof authorize}`)
+  if (tokens !== null) {
+    const secrets: unknown[] = typeof tokens.secret === 'string' ? [tokens.secret] : [...tokens.secret ?? []]
+    if (secrets.length === 0) throw new TypeError('tokens.secret is missing')
+    for (const secret of secrets) checkSecret('tokens.secret', secret)
+  }
   const hold = options.hold_limits ?? {}
   const concurrent = number('concurrent_limit', options.concurrent_limit, 5000, 0)
   return {
@@ -312,6 +340,8 @@ export function resolveOptions(options: SignalingServerOptions = {}): ResolvedOp
     port: number('port', options.port, 9000, 0),
     host: text('host', options.host, '::'),
     ssl: options.ssl ?? {},
+    authorize,
+    tokens,
     corsOptions: { ...options.corsOptions, origin: options.corsOptions?.origin ?? true },
     generateClientId: options.generateClientId ?? (() => crypto.randomUUID()),
     reserve_timeout: number('reserve_timeout', options.reserve_timeout, 10_000, 0),

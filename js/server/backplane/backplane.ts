@@ -1,10 +1,13 @@
 // The seam of the server: hub.ts knows one connection at a time (its link, limits, signs of life, what is a frame), a backplane
 // knows who is registered, what each has and has not, and where a message goes. memory.ts keeps all of it in this process.
+import type { Grant } from '../authorize.js'
 import type { Address, Bucket, HubClient, Link, Progress } from '../hub.js'
 import type { ResolvedOptions } from '../options.js'
 
 /** A client, of which the hub and the backplane each keep what is theirs. */
 export interface Client extends HubClient {
+  /** The hub's. */
+  grant: Grant | null
   /** The hub's. Null: not connected here; the backplane may still know it. */
   session: ClientSession | null
   /** The hub's. */
@@ -54,6 +57,7 @@ export interface Applicant {
   readonly progress: Progress | null
   readonly address: Address | null
   readonly link: Link
+  readonly grant: Grant | null
 }
 
 /** What is known of a message beside its text. */
