@@ -46,6 +46,12 @@ export interface PeerOptions {
   pingInterval?: number
   /** Of the HTTP requests. @default 'strict-origin-when-cross-origin' */
   referrerPolicy?: ReferrerPolicy
+  /**
+   * What our server's `authorize` or `tokens` want to see, for example a token of `createToken()`. It travels in the address, so it
+   * should end soon. A function is asked anew for every link to the server, those after a loss among them; when it fails, that is a
+   * server that cannot be reached. A peer that is not let in gets the error `not-authorized`. @default none
+   */
+  auth?: string | (() => string | Promise<string>)
 
   /**
    * How signaling travels. 'peerserver': WebSocket, and where that cannot be opened 'sse' (event stream and POST), then
@@ -104,6 +110,11 @@ export interface ConnectOptions {
   connectionId?: string
   /** What the other side shall see as our description. */
   sdpTransform?: SdpTransform
+  /**
+   * With `false` our server says at once when nobody has this id (`peer-unavailable`), instead of waiting some seconds for a page that
+   * may be loading. @default true
+   */
+  wait?: boolean
 }
 
 export interface CallOptions {
@@ -113,6 +124,8 @@ export interface CallOptions {
   connectionId?: string
   /** What the other side shall see as our description. */
   sdpTransform?: SdpTransform
+  /** As in ConnectOptions. @default true */
+  wait?: boolean
   /** `offerToReceiveVideo`, `offerToReceiveAudio`: asks for what we do not show ourselves. The other members mean nothing. */
   constraints?: RTCOfferOptions & { offerToReceiveAudio?: boolean, offerToReceiveVideo?: boolean }
 }
@@ -343,6 +356,7 @@ export class Peer extends Emitter<PeerEvents> {
     driver.feed({
       type: 'connect', connection: init.handle, peer: init.peer, connectionId, kind, label: init.label,
       ...(metadata !== undefined && { metadata }), serialization: init.serialization, reliable: init.reliable,
+      ...(options.wait === false && { wait: false }),
     })
     return connection
   }

@@ -467,6 +467,7 @@ struct Endpoint::State final : Connection::Host {
     if (wish.hasMetadata) identity.metadata = std::move(wish.metadata);
     identity.serialization = std::move(wish.serialization);
     identity.reliable = wish.reliable;
+    identity.wait = !wish.hasLength;
 
     const auto refuse = [this, &identity](ErrorCode code, const char* text) {
       outbox.error(OutputType::ConnectionError, identity.handle, code, text, identity.peer);

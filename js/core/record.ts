@@ -26,7 +26,7 @@ const errors: CoreErrorCode[] = [
   'server-error', 'socket-error', 'socket-closed', 'unavailable-id', 'webrtc', 'negotiation-failed', 'connection-closed',
   'not-open-yet', 'message-too-big', 'core-unavailable', 'bad-signal', 'signal-too-large', 'signal-expired',
   'protocol-violation', 'incompatible-peer', 'timeout', 'connection-lost', 'invalid-argument', 'invalid-state', 'rejected',
-  'cancelled', 'corrupted',
+  'cancelled', 'corrupted', 'not-authorized',
 ]
 export const words: Record<string, readonly unknown[]> = {
   'kind': ['data', 'media'],
@@ -35,6 +35,7 @@ export const words: Record<string, readonly unknown[]> = {
   'change': ['online', 'offline', 'changed', 'resumed'],
   'reliable': [false, true],
   'ordered': [false, true],
+  'wait': [false],
   'error': errors,
   'link-state': ['new', 'connecting', 'connected', 'disconnected', 'failed', 'closed'],
   'peer-state': ['idle', 'connecting', 'open', 'reconnecting', 'closed'],
@@ -61,6 +62,7 @@ const given: Record<string, string> = {
   id: 'text', peer: 'text', sdp: 'text', name: 'text', reason: 'text', token: 'label', message: 'label', mime: 'label',
   size: 'length', count: 'length', from: 'length', maxMessageSize: 'length', change: 'state', key: 'connectionId', digest: 'text',
   subprotocol: 'text', side: 'transfer', ordered: 'reliable', maxRetransmits: 'length', maxPacketLifeTime: 'sdpMLineIndex',
+  wait: 'length',
 }
 
 // ---- outputs

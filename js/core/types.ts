@@ -19,7 +19,7 @@ export type CoreErrorCode =
   | 'negotiation-failed' | 'connection-closed' | 'not-open-yet' | 'message-too-big'
   | 'core-unavailable' | 'bad-signal' | 'signal-too-large' | 'signal-expired' | 'protocol-violation'
   | 'incompatible-peer' | 'timeout' | 'connection-lost' | 'invalid-argument' | 'invalid-state'
-  | 'rejected' | 'cancelled' | 'corrupted'
+  | 'rejected' | 'cancelled' | 'corrupted' | 'not-authorized'
 
 /** What the driver tells the core. */
 export type CoreInput =
@@ -33,6 +33,8 @@ export type CoreInput =
     metadata?: string,
     /** '' when none is named: values arrive as they were sent, and toward PeerJS it is 'binary'. */
     serialization: string, reliable: boolean,
+    /** False: who is not there shall not be waited for. */
+    wait?: false,
   }
   /** Takes an incoming media connection. */
   | { type: 'answer', connection: number }

@@ -35,13 +35,22 @@ export function chooseTransport(first: SignalingTransport): SignalingTransport {
   const counting = new Counting(session)
   const named = (name: SignalingName): Way => {
     let made: Promise<SignalingTransport> | undefined
+    const transport = (): Promise<SignalingTransport> => made ??= name === 'peerserver'
+      ? Promise.resolve(first)
+      : import('./over-http.js').then(({ overHttp }) => overHttp(first, name === 'sse' ? 'sse' : 'poll'))
     return {
       name,
       beside: false,
       open(id, token, handlers) {
+        if (typeof at.auth === 'function') {
+          const asked = Promise.resolve().then(at.auth).then((auth) => {
+            first.credential.auth = auth
+            return transport()
+          })
+          return later(asked, transport => counting.connect(transport, id, token, handlers), handlers)
+        }
         if (name === 'peerserver') return counting.connect(first, id, token, handlers)
-        made ??= import('./over-http.js').then(({ overHttp }) => overHttp(first, name === 'sse' ? 'sse' : 'poll'))
-        return later(made, transport => counting.connect(transport, id, token, handlers), handlers)
+        return later(transport(), transport => counting.connect(transport, id, token, handlers), handlers)
       },
     }
   }

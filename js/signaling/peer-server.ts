@@ -17,6 +17,8 @@ export interface PeerServerLocation {
   referrerPolicy?: ReferrerPolicy
   /** @default 'peerserver' */
   signaling?: unknown
+  /** See PeerOptions. */
+  auth?: string | (() => string | Promise<string>)
 }
 
 /** One that others can take the place of, see choose.ts. */
@@ -24,6 +26,8 @@ export interface PeerServerTransport extends SignalingTransport {
   readonly at: PeerServerLocation
   /** Names the life of this page to a server that counts messages. */
   readonly session: string
+  /** What every request carries from now on. */
+  readonly credential: { auth: string }
   /** Where the server has `what` for this client, over HTTP. Over here, so that who is loaded later needs nothing of this file. */
   url(what: string, id: string, token: string): string
 }
@@ -34,11 +38,15 @@ export function peerServer(at: PeerServerLocation): PeerServerTransport {
   const session = randomToken()
   const encode = encodeURIComponent
   const key = encode(at.key)
-  const who = (id: string, token: string): string => `id=${encode(id)}&token=${encode(token)}&version=${version}`
+  const { auth } = at
+  const asked = typeof auth === 'function'
+  const credential = { auth: asked ? '' : auth ?? '' }
+  const about = (): string => `&version=${version}${credential.auth && `&auth=${encode(credential.auth)}`}`
+  const who = (id: string, token: string): string => `id=${encode(id)}&token=${encode(token)}${about()}`
 
   async function get(what: string, signal?: AbortSignal): Promise<Response> {
     // The time keeps caches from answering; PeerServer ignores both parameters.
-    const url = `http${base}${key}/${what}?ts=${Date.now()}${Math.random()}&version=${version}`
+    const url = `http${base}${key}/${what}?ts=${Date.now()}${Math.random()}${about()}`
     let response: Response
     try {
       response = await fetch(url, { referrerPolicy: at.referrerPolicy ?? 'strict-origin-when-cross-origin', signal: signal ?? null })
@@ -56,8 +64,9 @@ export function peerServer(at: PeerServerLocation): PeerServerTransport {
     name: 'peerserver',
     at,
     session,
+    credential,
     url: (what, id, token) => `http${base}${key}/${what}?${who(id, token)}`,
-    late: !!at.signaling && at.signaling !== 'peerserver',
+    late: asked || (!!at.signaling && at.signaling !== 'peerserver'),
     requestId: async signal => (await get('id', signal)).text(),
     listPeers: async signal => (await get('peers', signal)).json() as Promise<string[]>,
 

@@ -39,9 +39,10 @@ enum class ErrorCode : std::uint8_t {
   Rejected,           ///< the other side said no
   Cancelled,          ///< one of the two called cancel()
   Corrupted,          ///< a file that came is not the one that was offered or sent
+  NotAuthorized,      ///< the server does not let this peer in
 };
 
-inline constexpr int kErrorCodeCount = static_cast<int>(ErrorCode::Corrupted) + 1;
+inline constexpr int kErrorCodeCount = static_cast<int>(ErrorCode::NotAuthorized) + 1;
 
 /// The kebab-case spelling that JavaScript sees, for example "peer-unavailable".
 [[nodiscard]] const char* errorName(ErrorCode code);

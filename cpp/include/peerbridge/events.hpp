@@ -21,7 +21,8 @@ enum class NetworkChange : std::uint8_t { Online, Offline, Changed, Resumed };
 enum class InputType : std::uint8_t {
   // The application's wishes. Members beside `type`:
   Start,    ///< text (the id) unless the core shall ask for one, label (the token)
-  Connect,  ///< connection, text (the peer), connectionId, kind, label, metadata?, serialization, reliable
+  Connect,  ///< connection, text (the peer), connectionId, kind, label, metadata?, serialization, reliable,
+            ///< length? (0: the server shall not wait for the peer)
   Answer,   ///< connection
   Close,    ///< connection
   Stripes,  ///< connection, length: over so many RTCPeerConnections bulk shall be spread
@@ -75,7 +76,7 @@ struct Input {
   bool reliable = false;
   bool hasText = false;  ///< asked by Start and OpDone, whose text may be absent
   bool hasMetadata = false;
-  bool hasLength = false;  ///< asked by TransferOffer and SideOpen
+  bool hasLength = false;  ///< asked by Connect, TransferOffer and SideOpen
 
   ConnectionHandle connection = 0;
   LinkHandle link = 0;

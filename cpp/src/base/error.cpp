@@ -37,6 +37,7 @@ constexpr std::array<const char*, kErrorCodeCount> kNames = {
     "rejected",
     "cancelled",
     "corrupted",
+    "not-authorized",
 };
 static_assert(kNames.back() != nullptr, "a code without a name");
 

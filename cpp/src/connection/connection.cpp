@@ -345,6 +345,8 @@ void Connection::address(SignalMessage& message, MessageType type, const Link& l
   message.dst = identity_.peer;
   message.connectionId = identity_.id;
   message.kind = identity_.kind;
+  // Who answered once is at most away for a while.
+  message.wait = identity_.wait || answered_;
   // Say that we speak the native protocol until we know that the other side does not.
   if (config_.protocol != ProtocolChoice::PeerJs && protocol_ != Protocol::PeerJs) {
     message.native = NativeTag{};

@@ -56,6 +56,7 @@ class Connection final : private Negotiation::Sink {
     std::optional<std::string> metadata;
     std::string serialization;  ///< empty: the application named none
     bool reliable = false;
+    bool wait = true;  ///< the server may hold what is said until the other peer is there
 
     // Defined once, as everywhere where a struct holds several strings.
     Identity();

@@ -602,7 +602,10 @@ Result<SignalMessage> Reader::finish() {
     case MessageType::Error:
     case MessageType::IdTaken:
     case MessageType::InvalidKey:
-      if (check(Field::Payload, Need::Optional)) message.text = text(Field::Message, Need::Optional).value_or("");
+      if (check(Field::Payload, Need::Optional)) {
+        message.text = text(Field::Message, Need::Optional).value_or("");
+        message.reason = text(Field::ConnectionKind, Need::Optional).value_or("");
+      }
       break;
     default:
       break;  // what a payload would hold is nobody's business
@@ -725,6 +728,7 @@ std::string serializeSignal(const SignalMessage& message) {
   JsonWriter writer;
   writer.beginObject();
   writer.stringMember("type", messageTypeName(message.type));
+  if (!message.wait) writer.booleanMember("wait", false);
   switch (message.type) {
     case MessageType::Offer:
     case MessageType::Answer:

@@ -57,6 +57,7 @@ struct SignalMessage {
   MessageType type = MessageType::Heartbeat;
   std::string src;  ///< set by the server on what it relays; never sent
   std::string dst;
+  bool wait = true;  ///< false: the server shall not hold it for a peer that is not there; never read
 
   // payload of OFFER, ANSWER, CANDIDATE
   std::string connectionId;
@@ -71,7 +72,8 @@ struct SignalMessage {
   std::optional<NativeTag> native;
   bool legacyBrowserTag = false;  ///< payload.browser is there: PeerJS 1.3 to 1.4
 
-  std::string text;  ///< payload.msg of ERROR, ID-TAKEN, INVALID-KEY; may be empty
+  std::string text;    ///< payload.msg of ERROR, ID-TAKEN, INVALID-KEY; may be empty
+  std::string reason;  ///< payload.type of ERROR, for programs; may be empty
 
   friend bool operator==(const SignalMessage&, const SignalMessage&) = default;
 };

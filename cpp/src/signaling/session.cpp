@@ -125,8 +125,9 @@ Session::Effect Session::message(const SignalMessage& message, Millis now) {
     case MessageType::InvalidKey:
       return lost(ErrorCode::InvalidKey, "the signaling server does not know this API key", now);
     case MessageType::Error:
-      return lost(ErrorCode::ServerError, message.text.empty() ? "the signaling server reported an error" : "", now,
-                  &message.text);
+      return lost(
+          message.reason == errorName(ErrorCode::NotAuthorized) ? ErrorCode::NotAuthorized : ErrorCode::ServerError,
+          message.text.empty() ? "the signaling server reported an error" : "", now, &message.text);
     default:
       return Effect::None;
   }
