@@ -24,6 +24,7 @@ A signaling server for peerbridge and PeerJS clients.
       --alive_timeout     a client silent for this long is gone, in ms (default: 60000)
   -c, --concurrent_limit  clients at the same time (default: 5000)
       --allow_discovery   let clients list the ids of everybody (default: false)
+      --no-rooms          no rooms and no presence (default: there are)
       --proxied           behind a reverse proxy that sets X-Forwarded-For and X-Forwarded-Host (default: false)
       --cleanup_out_msgs  taken for the sake of PeerServer's command lines, without effect
       --cors              origins whose pages may use the server (default: any; may be given several times)
@@ -42,6 +43,7 @@ const options = {
   alive_timeout: { type: 'string' },
   concurrent_limit: { type: 'string', short: 'c' },
   allow_discovery: { type: 'boolean' },
+  rooms: { type: 'boolean' },
   proxied: { type: 'boolean' },
   cleanup_out_msgs: { type: 'string' },
   cors: { type: 'string', multiple: true },
@@ -76,6 +78,7 @@ export function parseFlags(args: readonly string[], env: Record<string, string |
       ...defined('alive_timeout', integer('--alive_timeout', values.alive_timeout)),
       ...defined('concurrent_limit', integer('--concurrent_limit', values.concurrent_limit)),
       allow_discovery: values.allow_discovery ?? false,
+      ...defined('rooms', values.rooms),
       proxied: values.proxied ?? false,
       ...defined('cleanup_out_msgs', integer('--cleanup_out_msgs', values.cleanup_out_msgs)),
       ...(values.cors ? { corsOptions: { origin: values.cors } } : {}),
@@ -107,7 +110,7 @@ function normalize(args: readonly string[]): (arg: string, index: number) => str
 }
 
 function isSwitch(arg: string | undefined): boolean {
-  return arg !== undefined && /^--(?:allow[-_]?discovery|proxied)$/i.test(arg)
+  return arg !== undefined && /^--(?:allow[-_]?discovery|rooms|proxied)$/i.test(arg)
 }
 
 function integer(flag: string, value: string | undefined): number | undefined {

@@ -5,6 +5,7 @@ import { MemoryBackplane } from './backplane/memory.js'
 import { resolveOptions } from './options.js'
 import type { ResolvedOptions, SignalingServerOptions } from './options.js'
 import { relayed } from './relay.js'
+import { noRooms, Rooms } from './rooms.js'
 
 /**
  * How the hub reaches one client: a WebSocket, an event stream or a mailbox that is polled. None of these may call back into
@@ -146,6 +147,8 @@ const MAX_ID = 256
 const MAX_TOKEN = 256
 /** A message costs one unit of the rate limit for every 4 KiB. */
 const RATE_UNIT = 4096
+/** A client that goes another way closes one link before it opens the next: so long it stays in its rooms, ms. */
+const CHANGE_OF_LINK = 2000
 /** Addresses that are remembered without clients; the ones beyond begin with a full allowance. */
 const MAX_ADDRESSES = 65_536
 
@@ -173,6 +176,8 @@ export class Hub {
   observer: HubObserver = {}
   readonly #clock: Clock
   readonly #plane: Backplane
+  /** Null where the options want none. */
+  readonly rooms: Rooms | null
   readonly #addresses = new Map<string, Address>()
   readonly #encoder = new TextEncoder()
   #present = 0
@@ -184,6 +189,9 @@ export class Hub {
     this.options = resolveOptions(options)
     this.#clock = clock
     this.#plane = new MemoryBackplane(this.#host())
+    this.rooms = this.options.rooms && new Rooms(this.options.rooms, clock, {
+      send: (client, text) => this.tell(client, text),
+    })
   }
 
   /** Clients that are connected. */
@@ -277,6 +285,7 @@ export class Hub {
     this.#plane.close()
     this.#addresses.clear()
     this.#present = 0
+    this.rooms?.close()
     this.#timer?.cancel()
     this.#timer = null
   }
@@ -322,6 +331,11 @@ export class Hub {
           this.#part(client, 'goodbye', now)
           session.link.close(1000, 'Goodbye')
         }
+        return
+      case 'JOIN':
+      case 'PART':
+        if (this.rooms) this.rooms.receive(client, frame)
+        else if (frame.type === 'JOIN') this.#plane.tell(client, noRooms(frame.room), now)
     }
     // HEARTBEAT has done its work by arriving; every other type is from a future that this server does not know.
   }
@@ -335,7 +349,8 @@ export class Hub {
   _lost(session: HubSession, code: number | undefined): void {
     const { client } = session
     if (client.session !== session || this.#closed) return
-    this.#part(client, code === 1000 || code === 1001 || code === 1005 ? 'leave' : 'drop', this.#clock.now())
+    const how = code === 1000 || code === 1001 || code === 1005 ? 'leave' : 'drop'
+    this.#part(client, how, this.#clock.now(), code === 1001 ? 0 : CHANGE_OF_LINK)
   }
 
   /** @internal */
@@ -413,8 +428,12 @@ export class Hub {
     link?.close(code, msg)
   }
 
-  #part(client: Client, how: Parting, now: number): void {
+  /** @param lingers how long one that leaves stays in its rooms, ms */
+  #part(client: Client, how: Parting, now: number, lingers = 0): void {
     if (!client.session) return
+    const { reserve_timeout: reserve, outage_timeout: outage } = this.options
+    if (how === 'leave' || how === 'goodbye') this.rooms?.away(client, 'gone', lingers)
+    else this.rooms?.away(client, 'lost', how === 'silence' ? Math.max(reserve, outage) : reserve)
     client.session = null
     this.#present -= 1
     this.#moved(client, null)
@@ -439,7 +458,7 @@ export class Hub {
           received: 0, contacts: null, contact: '', numbers: null, grant: null,
         }
       },
-      seat: (client, who) => this.#seat(client, who),
+      seat: (client, who, renewed) => this.#seat(client, who, renewed),
       hand: (client, text, number, now) => this.#hand(client, text, number, now),
       tooSlow: (client, now) => this.#tooSlow(client, now),
       opened: client => this.#tell('connection', client),
@@ -447,8 +466,9 @@ export class Hub {
     }
   }
 
-  #seat(client: Client, { address, link, grant }: Applicant): HubSession {
+  #seat(client: Client, { address, link, grant }: Applicant, renewed: boolean): HubSession {
     const now = this.#clock.now()
+    this.rooms?.connected(client, renewed)
     const old = client.session
     const session = new HubSession(this, client, link)
     client.session = session

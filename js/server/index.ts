@@ -13,7 +13,7 @@ export type { Clock, HubClient, HubObserver, Link, Registration, Session } from 
 export type { Health } from './health.js'
 export type { SignalingHooks } from './crossws.js'
 export type { ListenOptions, SignalingListener } from './node.js'
-export type { CorsOptions, HoldLimits, OriginFunction, OriginRule, SignalingServerOptions } from './options.js'
+export type { CorsOptions, HoldLimits, OriginFunction, OriginRule, RoomOptions, SignalingServerOptions } from './options.js'
 export { ExpressPeerServer, PeerServer } from './peer-server.js'
 export type { PeerServerApp, PeerServerClient, PeerServerEvents, PeerServerMessage, PeerServerOptions } from './peer-server.js'
 export { createToken } from './tokens.js'

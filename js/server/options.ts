@@ -213,6 +213,14 @@ export interface SignalingServerOptions {
   hold_limits?: HoldLimits
 
   /**
+   * Rooms and who is in them (`peer.join()`), and their bounds; `false` for none. Who is in a room is told to its members and to
+   * nobody else, so its name is what others need to learn of them: make it unguessable where that matters.
+   *
+   * @default true
+   */
+  rooms?: boolean | RoomOptions
+
+  /**
    * Bytes that may wait in the server for one client that reads too slowly; then it is dropped with close code 1013 and
    * may come back.
    *
@@ -286,9 +294,55 @@ export interface HoldLimits {
   total_bytes?: number
 }
 
+/** What does not fit is refused, with an error that says so, and changes nothing. */
+export interface RoomOptions {
+  /**
+   * Rooms that one client may be in.
+   *
+   * @default 16
+   */
+  rooms?: number
+  /**
+   * Members of one room.
+   *
+   * @default 1000
+   */
+  members?: number
+  /**
+   * Bytes of the metadata of one member, as JSON in UTF-8: a name, a colour, a picture of a few pixels.
+   *
+   * @default 4096
+   */
+  metadata?: number
+  /**
+   * Bytes of the ids and metadata of all members of a room, which is what somebody is sent who joins.
+   *
+   * @default 262144
+   */
+  bytes?: number
+  /**
+   * The same of all rooms of the server; a member of two rooms counts in both.
+   *
+   * @default 67108864
+   */
+  total_bytes?: number
+  /**
+   * Messages a second that one room may cause in the long run, each counted once for every 4 KiB. A change is told to every
+   * member, at once where the room was quiet; in one that is not, changes wait until those before are paid, and travel
+   * together: in a room of a thousand, five times a second.
+   *
+   * @default 5000
+   */
+  rate?: number
+}
+
+export type ResolvedRoomOptions = Required<RoomOptions>
+
 /** All options, filled in. */
-export type ResolvedOptions = Required<Omit<SignalingServerOptions, 'hold_limits' | 'corsOptions' | 'proxied'>> & {
+export type ResolvedOptions = Required<Omit<SignalingServerOptions, 'hold_limits' | 'rooms' | 'corsOptions' | 'proxied'>> & {
   hold_limits: Required<HoldLimits>
+  /** Null: none. */
+  rooms: ResolvedRoomOptions | null
   corsOptions: CorsOptions & { origin: NonNullable<CorsOptions['origin']> }
   /** How many proxies stand in front. */
   proxied: number
@@ -324,6 +378,8 @@ export function resolveOptions(options: SignalingServerOptions = {}): ResolvedOp
     for (const secret of secrets) checkSecret('tokens.secret', secret)
   }
   const hold = options.hold_limits ?? {}
+  const { rooms = true } = options
+  const bounds = typeof rooms === 'object' ? rooms : {}
   const concurrent = number('concurrent_limit', options.concurrent_limit, 5000, 0)
   return {
     path: normalizePath(text('path', options.path, '/')),
@@ -358,6 +414,14 @@ export function resolveOptions(options: SignalingServerOptions = {}): ResolvedOp
       destination_messages: number('hold_limits.destination_messages', hold.destination_messages, 512, 0),
       destination_bytes: number('hold_limits.destination_bytes', hold.destination_bytes, 1024 * 1024, 0),
       total_bytes: number('hold_limits.total_bytes', hold.total_bytes, 64 * 1024 * 1024, 0),
+    },
+    rooms: !rooms ? null : {
+      rooms: number('rooms.rooms', bounds.rooms, 16, 0),
+      members: number('rooms.members', bounds.members, 1000, 0),
+      metadata: number('rooms.metadata', bounds.metadata, 4096, 0),
+      bytes: number('rooms.bytes', bounds.bytes, 256 * 1024, 0),
+      total_bytes: number('rooms.total_bytes', bounds.total_bytes, 64 * 1024 * 1024, 0),
+      rate: number('rooms.rate', bounds.rate, 5000, 1),
     },
   }
 }

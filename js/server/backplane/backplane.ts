@@ -84,8 +84,11 @@ export interface Host {
   full(address: Address | null): string | null
   /** A client that nobody knew. */
   make(who: Applicant): Client
-  /** Seats a client on the link of the applicant; the link that it had is closed. */
-  seat(client: Client, who: Applicant): ClientSession
+  /**
+   * Seats a client on the link of the applicant; the link that it had is closed.
+   * @param renewed its page was loaded anew
+   */
+  seat(client: Client, who: Applicant, renewed: boolean): ClientSession
   /** Puts a text on the link of a client that is connected here. False when the link is gone, and the client was parted. */
   hand(client: Client, text: string, number: number | undefined, now: number): boolean
   /** The client takes nothing any more: it is parted by `silence`, and its link closed. */

@@ -64,7 +64,7 @@ export class MemoryBackplane implements Backplane {
     this.#count(client, progress)
     this.#clients.set(id, client)
     this.#reserved.delete(client)
-    const session = host.seat(client, who)
+    const session = host.seat(client, who, !!before && before.session !== progress?.session)
 
     this.#expired(this.#hold.returned(id, token, now), now)
     this.#resume(client, session, now)
