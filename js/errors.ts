@@ -1,12 +1,14 @@
 import type { CoreErrorCode } from './core/types.js'
 
 /**
- * Everything that can be wrong, by name. The first dozen are PeerJS's and mean the same; see
- * {@link PeerErrorType}. `'data-clone'`: a value that cannot be sent. `'aborted'`: an AbortSignal fired. `'quota-exceeded'`: a file
- * found no room. `'request-failed'`: the other side's handler threw. `'request-unhandled'`: it has none. `'request-busy'`: it
- * has too many requests at work.
+ * Everything that can be wrong, by name. The first dozen are PeerJS's and mean the same; see {@link PeerErrorType}.
+ * `'data-clone'`: a value that cannot be sent. `'aborted'`: an AbortSignal fired. `'quota-exceeded'`: a file found no room.
+ * `'rooms-unavailable'`: the signaling server has no rooms. `'room-full'`: no more members or metadata fit into the room.
+ * `'room-limit'`: this peer is in too many. `'request-failed'`: the other side's handler threw. `'request-unhandled'`: it has
+ * none. `'request-busy'`: it has too many requests at work.
  */
-export type PeerErrorCode = CoreErrorCode | 'data-clone' | 'aborted' | 'quota-exceeded' | 'request-failed' | 'request-unhandled' | 'request-busy'
+export type PeerErrorCode = CoreErrorCode | 'data-clone' | 'aborted' | 'quota-exceeded'
+  | 'rooms-unavailable' | 'room-full' | 'room-limit' | 'request-failed' | 'request-unhandled' | 'request-busy'
 
 /** What a {@link PeerError} is about. */
 export interface PeerErrorInfo {

@@ -14,6 +14,9 @@ export { type AnswerOptions, MediaConnection, type MediaConnectionEvents } from 
 export {
   type AcceptOptions, type SendFileOptions, Transfer, type TransferEvents, type TransferSink, type TransferSource,
 } from './transfer.js'
+export {
+  type JoinOptions, Room, type RoomEvents, type RoomLeaveReason, type RoomMember, type RoomState,
+} from './room.js'
 export type { ConnectionStats, Path } from './stats.js'
 export type { ConnectionState, CoreLimits as PeerLimits, CoreTimers as PeerTimers, PeerState, TransferState, WireProtocol } from './core/types.js'
 export { PeerError, type PeerErrorCode, type PeerErrorInfo } from './errors.js'

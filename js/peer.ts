@@ -7,6 +7,7 @@ import { messageOf, PeerError, type PeerErrorCode } from './errors.js'
 import { deferred, Emitter } from './events.js'
 import { MediaConnection } from './media-connection.js'
 import type { Serializers } from './peerjs/serializations.js'
+import { type JoinOptions, Room, stringify } from './room.js'
 import type { SignalingName } from './signaling/choose.js'
 import { peerServer } from './signaling/peer-server.js'
 import type { SignalingTransport } from './signaling/transport.js'
@@ -251,6 +252,18 @@ export class Peer extends Emitter<PeerEvents> {
       return undefined!
     }
     return this.#connect(peer, 'media', options, stream)!
+  }
+
+  /**
+   * Joins a room at the signaling server, to learn who else is in it: event 'joined', and `ready`. Waits for the peer where
+   * needed. PeerServer has no rooms. On a server (no WebRTC) nothing happens.
+   * @param room any text of 1 to 256 bytes; whoever knows it can be there
+   * @throws PeerError 'invalid-argument' when JSON cannot carry `metadata`
+   */
+  join(room: string, options: JoinOptions = {}): Room {
+    const joined = new Room(room, options)
+    this.#driver?.runtime.then(runtime => runtime.join(this, joined)).catch((error: PeerError) => joined._end(error))
+    return joined
   }
 
   /** Leaves the signaling server. Connections live on; nothing comes back unasked. Twice is harmless. */
@@ -518,14 +531,5 @@ function coreConfig({ autoReconnect, limits, pingInterval, protocol, timers, tri
     ...timers,
     ...limits,
   }) as CoreConfig
-}
-
-function stringify(metadata: unknown): string | undefined {
-  try {
-    return JSON.stringify(metadata)
-  }
-  catch (cause) {
-    throw new PeerError('invalid-argument', `The metadata cannot be written as JSON (${messageOf(cause)}). Leave out cycles and BigInts.`, { cause })
-  }
 }
 

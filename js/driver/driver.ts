@@ -8,7 +8,9 @@
 import { tooBig, type Core, type CoreCommand, type CoreConfig, type CoreEvent, type CoreInput, type Delivery, type Lane } from '../core/types.js'
 import { messageOf } from '../errors.js'
 import { surface } from '../events.js'
+import type { Peer } from '../peer.js'
 import type { Serializations } from '../peerjs/serializations.js'
+import type { Room } from '../room.js'
 import { early } from '../signaling/early.js'
 import type { SignalingChannel, SignalingTransport } from '../signaling/transport.js'
 import type { Path } from '../stats.js'
@@ -48,6 +50,8 @@ export interface Runtime {
   turn(flush: () => void): { add(bytes: number, soon: boolean): void, dispose(): void }
   /** See ../signaling/choose.ts. */
   transport(first: SignalingTransport): SignalingTransport
+  /** See ../signaling/tap.ts. */
+  join(peer: Peer, room: Room): Promise<void>
   /** See iterate.ts. */
   iterate(from: Readable): AsyncGenerator<unknown, void, undefined>
   /** See messages.ts. */

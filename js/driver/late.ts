@@ -12,6 +12,7 @@ export { Spare } from './spare.js'
 export { PunctualTimer } from './timer.js'
 export { Turn } from './turn.js'
 export { chooseTransport } from '../signaling/choose.js'
+export { Tap } from '../signaling/tap.js'
 
 /** What named serializations make of values: only connections that have one, and those to PeerJS, need it. */
 export async function loadSerializations(name: string): Promise<Serializations> {

@@ -17,12 +17,14 @@ export async function loadRuntime(wasm?: CoreSource): Promise<Runtime> {
   const values = part(import('../values/index.js'))
   const {
     chooseTransport, iterate, loadCore, files, loadSerializations, readPath, watchEnvironment,
-    Assemblies, Messages, PunctualTimer, Spare, Turn,
+    Assemblies, Messages, PunctualTimer, Spare, Tap, Turn,
   } = await late
   const { create } = await loadCore({ wasm: core })
+  const tap = new Tap()
   return {
     create, values, serializations: loadSerializations, assemblies: () => new Assemblies(), files, watch: watchEnvironment, path: readPath,
-    transport: chooseTransport,
+    transport: first => tap.on(chooseTransport(first)),
+    join: (peer, room) => tap.join(peer, room),
     timer: fire => new PunctualTimer(fire),
     turn: flush => new Turn(flush),
     spare: rtc => new Spare(rtc),

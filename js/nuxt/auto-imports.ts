@@ -4,7 +4,7 @@
  */
 const names = {
   'peerbridge': [
-    'Peer', 'DataConnection', 'MediaConnection', 'Transfer', 'PeerError', 'util',
+    'Peer', 'DataConnection', 'MediaConnection', 'Room', 'Transfer', 'PeerError', 'util',
     'ConnectionType', 'PeerErrorType', 'BaseConnectionErrorType', 'DataConnectionErrorType', 'SerializationType',
     'SocketEventType', 'ServerMessageType',
   ],

@@ -174,7 +174,10 @@ export class Network {
           socket.session = this.server.connect({ id, token, key: 'peerjs' }, link)
         })
         return {
-          send: text => later(() => { if (alive()) socket.session?.receive(text) }),
+          // What was sent arrives although the socket is closed behind it.
+          send: (text) => {
+            if (sockets.has(socket)) later(() => { if (!socket.dead && !this.cut.has(browser)) socket.session?.receive(text) })
+          },
           close: () => {
             const lives = alive()
             sockets.delete(socket)
