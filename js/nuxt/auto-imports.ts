@@ -8,7 +8,7 @@ const names = {
     'ConnectionType', 'PeerErrorType', 'BaseConnectionErrorType', 'DataConnectionErrorType', 'SerializationType',
     'SocketEventType', 'ServerMessageType',
   ],
-  'peerbridge/vue': ['usePeer', 'useDataConnection', 'useCall', 'useTransfer'],
+  'peerbridge/vue': ['usePeer', 'useDataConnection', 'useCall', 'useRoom', 'useTransfer'],
 } as const
 
 export const imports = Object.entries(names).flatMap(([from, list]) => list.map(name => ({ name, from })))

@@ -5,6 +5,7 @@ import { PeerError } from '../../errors.js'
 import type { MediaConnection } from '../../media-connection.js'
 import { Peer } from '../../peer.js'
 import type { PeerOptions } from '../../peer.js'
+import type { Room } from '../../room.js'
 import { injectPeerDefaults } from '../defaults.js'
 import { createEventHook } from '../eventHook.js'
 import type { EventHookOn } from '../eventHook.js'
@@ -48,6 +49,8 @@ export interface UsePeerReturn {
   connect: (peer: string, options?: Parameters<Peer['connect']>[1]) => Promise<DataConnection>
   /** Resolves as soon as it rings, so that it can be hung up before it is answered. Waits for the peer where needed. */
   call: (peer: string, stream: MediaStream, options?: Parameters<Peer['call']>[2]) => Promise<MediaConnection>
+  /** Resolves when it is known who is in the room; rejects with a `PeerError`. Waits for the peer where needed. See `useRoom()`. */
+  join: (room: string, options?: Parameters<Peer['join']>[1]) => Promise<Room>
   /** Leaves the signaling server. Connections go on; nothing reconnects unasked. */
   disconnect: () => void
   /** Comes back after `disconnect()`; starts anew after `destroy()` or a fatal error. Harmless while open. */
@@ -214,6 +217,16 @@ export function usePeer(id?: MaybeRefOrGetter<string | undefined>, options: UseP
     return media
   }
 
+  async function join(room: string, joinOptions?: Parameters<Peer['join']>[1]): Promise<Room> {
+    const ready = started('join')
+    const current = ready instanceof Promise ? await ready : ready
+    const joined = current.join(room, joinOptions)
+    joined.on('error', (e: PeerError) => {
+      if (peer.value === current) report(e)
+    })
+    return joined.ready
+  }
+
   function reconnect(): void {
     if (!isClient()) return
     if (!mounted) wanted = true
@@ -251,6 +264,7 @@ export function usePeer(id?: MaybeRefOrGetter<string | undefined>, options: UseP
     connections,
     connect: (...args) => quiet(connect(...args)),
     call: (...args) => quiet(call(...args)),
+    join: (...args) => quiet(join(...args)),
     disconnect: () => peer.value?.disconnect(),
     reconnect,
     destroy,

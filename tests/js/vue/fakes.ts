@@ -1,4 +1,5 @@
 import { Emitter } from '../../../js/events.js'
+import { type JoinOptions, Room } from '../../../js/room.js'
 
 /** Stands in for js/peer.ts: remembers what was asked, and lets a test say what happens. */
 export class FakePeer extends Emitter<any> {
@@ -11,6 +12,7 @@ export class FakePeer extends Emitter<any> {
   dialled: FakeConnection[] = []
   calls: FakeConnection[] = []
   asked: string[] = []
+  rooms: Room[] = []
   refuse = false
 
   constructor(readonly wanted: string | undefined, readonly options: Record<string, unknown>) {
@@ -30,6 +32,12 @@ export class FakePeer extends Emitter<any> {
     const call = new FakeConnection(peer, { ...options, stream })
     this.calls.push(call)
     return call
+  }
+
+  join(name: string, options: JoinOptions = {}) {
+    const room = new Room(name, options)
+    this.rooms.push(room)
+    return room
   }
 
   disconnect() { this.asked.push('disconnect') }
@@ -103,4 +111,22 @@ export class FakeTransfer extends Emitter<any> {
     Object.assign(this, change)
     this.emit('state' in change ? 'state' : 'progress')
   }
+}
+
+/** What happens in a room, as js/signaling/rooms.ts tells it. */
+export const happens = {
+  joined(room: Room) {
+    room._ready.resolve(room)
+    room._become('joined')
+    room.emit('state', 'joined')
+  },
+  comes(room: Room, id: string, metadata?: unknown) {
+    const known = room.members.has(id);
+    (room.members as Map<string, unknown>).set(id, { id, metadata })
+    room.emit(known ? 'updated' : 'joined', { id, metadata })
+  },
+  goes(room: Room, id: string) {
+    (room.members as Map<string, unknown>).delete(id)
+    room.emit('left', { id, metadata: undefined }, 'gone')
+  },
 }
