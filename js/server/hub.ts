@@ -133,6 +133,7 @@ export interface Address {
 /** Members of a frame from a client; all unchecked. */
 interface Frame {
   type?: unknown
+  room?: unknown
   dst?: unknown
   payload?: unknown
   /** False: who is not there shall not be waited for. */

@@ -35,7 +35,7 @@ const errors: Record<CoreErrorCode, true> = {
   'unavailable-id': true, 'webrtc': true, 'negotiation-failed': true, 'connection-closed': true, 'not-open-yet': true,
   'message-too-big': true, 'core-unavailable': true, 'bad-signal': true, 'signal-too-large': true, 'signal-expired': true,
   'protocol-violation': true, 'incompatible-peer': true, 'timeout': true, 'connection-lost': true, 'invalid-argument': true,
-  'invalid-state': true, 'rejected': true, 'cancelled': true, 'corrupted': true,
+  'invalid-state': true, 'rejected': true, 'cancelled': true, 'corrupted': true, 'not-authorized': true,
 }
 
 function drain(core: Awaited<ReturnType<typeof create>>): CoreOutput[] {
