@@ -20,8 +20,13 @@ export function watch(hub: Hub, name: string, isUp: () => boolean): void {
   parts.set(hub, known.set(name, isUp))
 }
 
+/** What the hub uses, and whether it answers. */
+export function partsOf(hub: Hub): ReadonlyMap<string, () => boolean> {
+  return parts.get(hub) ?? new Map()
+}
+
 /** No numbers: it is for everybody, and how much there is to do is nobody's business. */
 export function health(hub: Hub): Health {
-  const up = Object.fromEntries([...parts.get(hub) ?? []].map(([name, isUp]) => [name, isUp() ? 'up' : 'down'] as const))
+  const up = Object.fromEntries([...partsOf(hub)].map(([name, isUp]) => [name, isUp() ? 'up' : 'down'] as const))
   return { status: hub.isClosed ? 'closing' : Object.values(up).includes('down') ? 'degraded' : 'ok', ...up }
 }

@@ -2,6 +2,7 @@ import { admit, isGuarded } from './authorize.js'
 import { health } from './health.js'
 import type { Hub } from './hub.js'
 import { Mailboxes } from './mailbox.js'
+import { contentType, count, maySee, metrics } from './metrics.js'
 import type { CorsOptions, OriginRule, ResolvedOptions } from './options.js'
 import { addressOf } from './request.js'
 import type { SignalingRequest } from './request.js'
@@ -18,13 +19,14 @@ const mailboxes = new WeakMap<Hub, Mailboxes>()
 /**
  * PeerServer's HTTP endpoints, relative to the path of the hub:
  * `GET /` → who is this, `GET /{key}/id` → an unused id, `GET /{key}/peers` → everybody, where discovery is allowed.
- * For operators: `GET /health` (js/server/health.ts).
+ * For operators: `GET /health` (js/server/health.ts) and `GET /metrics` (js/server/metrics.ts).
  * And those of the transports over HTTP, GET and POST of `/{key}/sse` and `/{key}/poll`; only these answer later.
  */
 export function respond(hub: Hub, request: SignalingRequest): Response | Promise<Response> {
   const cors = corsHeaders(hub.options, request.headers)
   type Content = string | object | ReadableStream<Uint8Array> | null
   const answer = (status: number, body: Content, headers: Record<string, string> = {}): Response => {
+    count(hub.counters.answers, String(status))
     const raw = typeof body === 'string' || body === null || body instanceof ReadableStream
     return new Response(request.method === 'HEAD' ? null : raw ? body : JSON.stringify(body), {
       status,
@@ -67,6 +69,12 @@ export function respond(hub: Hub, request: SignalingRequest): Response | Promise
   if (key === 'health' && resource === undefined) {
     const now = health(hub)
     return answer(now.status === 'closing' ? 503 : 200, now)
+  }
+  // Where it is off nobody needs to know that there could be one.
+  if (key === 'metrics' && resource === undefined && hub.options.metrics) {
+    return maySee(hub.options.metrics, request.headers.get('authorization'))
+      ? answer(200, metrics(hub), { 'content-type': contentType })
+      : answer(401, 'Unauthorized', { 'www-authenticate': 'Bearer' })
   }
   if (rest.length > 0) return answer(404, 'Not found')
   // The WebSocket address. Somebody opened it as a page, or a proxy in between took the upgrade away.

@@ -2,6 +2,7 @@ import type { Grant } from './authorize.js'
 import { expire } from './backplane/backplane.js'
 import type { Applicant, Backplane, Client, ClientSession, Host, Numbers, Parting } from './backplane/backplane.js'
 import { MemoryBackplane } from './backplane/memory.js'
+import { count, Counters, reasonOf } from './metrics.js'
 import { resolveOptions } from './options.js'
 import type { ResolvedOptions, SignalingServerOptions } from './options.js'
 import { relayed } from './relay.js'
@@ -175,6 +176,7 @@ export function isValidId(id: string): boolean {
 export class Hub {
   readonly options: ResolvedOptions
   observer: HubObserver = {}
+  readonly counters = new Counters()
   readonly #clock: Clock
   readonly #plane: Backplane
   /** Null where the options want none. */
@@ -258,18 +260,18 @@ export class Hub {
     const now = this.#clock.now()
     this.#advance(now)
 
-    if (this.#closed) return refuse(link, null, CloseCode.goingAway, 'Server is going away')
+    if (this.#closed) return this.#refuse(link, null, CloseCode.goingAway, 'Server is going away')
     const address = this.#address(who.address, now)
     if (!this.#pays(address, 1, now)) {
-      return refuse(link, error('Too many connections from this address, slow down', 'rate-limited'), CloseCode.flood, 'Too many connections')
+      return this.#refuse(link, error('Too many connections from this address, slow down', 'rate-limited'), CloseCode.flood, 'Too many connections')
     }
-    if (who.refused) return refuse(link, error(who.refused.msg, who.refused.type))
-    if (!id || !token || !key) return refuse(link, error('No id, token, or key supplied to websocket server'))
-    if (key !== options.key) return refuse(link, error('Invalid key provided'))
+    if (who.refused) return this.#refuse(link, error(who.refused.msg, who.refused.type))
+    if (!id || !token || !key) return this.#refuse(link, error('No id, token, or key supplied to websocket server'))
+    if (key !== options.key) return this.#refuse(link, error('Invalid key provided'))
     if (!isValidId(id)) {
-      return refuse(link, error('ID has to be letters and digits, with single spaces, dashes or underscores between', 'invalid-id'))
+      return this.#refuse(link, error('ID has to be letters and digits, with single spaces, dashes or underscores between', 'invalid-id'))
     }
-    if (token.length > MAX_TOKEN) return refuse(link, error('Invalid token provided', 'invalid-token'))
+    if (token.length > MAX_TOKEN) return this.#refuse(link, error('Invalid token provided', 'invalid-token'))
 
     const session = this.#plane.enter({ id, token, progress, address, link, grant: who.grant ?? null }, now) as HubSession | null
     this.#arm()
@@ -374,7 +376,10 @@ export class Hub {
       return
     }
     const text = relayed(original, frame, from.id)
-    if (text !== null) this.#plane.relay(from, { type, dst, wait: wait !== false }, text, now)
+    if (text === null) return
+    this.counters.messages += 1
+    this.counters.units += text.length
+    this.#plane.relay(from, { type, dst, wait: wait !== false }, text, now)
   }
 
   #isTooBig(text: string): boolean {
@@ -423,6 +428,7 @@ export class Hub {
 
   /** The client broke a rule: it is told which one, and its id stays its own for a while. */
   #expel(client: Client, now: number, code: number, type: string, msg: string): void {
+    count(this.counters.expelled, type)
     const link = client.session?.link
     this.#plane.tell(client, error(msg, type), now)
     this.#part(client, 'drop', now)
@@ -448,7 +454,7 @@ export class Hub {
     return {
       options: this.options,
       now: () => this.#clock.now(),
-      refuse,
+      refuse: (link, text, code, reason) => this.#refuse(link, text, code, reason),
       full: address => this.#present >= this.options.concurrent_limit
         ? error('Server has reached its concurrent user limit')
         : address && address.clients >= this.options.address_limit ? error('Too many clients from this address', 'address-limit') : null,
@@ -467,6 +473,11 @@ export class Hub {
     }
   }
 
+  #refuse(link: Link, text: string | null, code?: number, reason?: string): null {
+    count(this.counters.refused, reasonOf(text))
+    return refuse(link, text, code, reason)
+  }
+
   #seat(client: Client, { address, link, grant }: Applicant, renewed: boolean): HubSession {
     const now = this.#clock.now()
     this.rooms?.connected(client, renewed)
@@ -474,6 +485,7 @@ export class Hub {
     const session = new HubSession(this, client, link)
     client.session = session
     client.grant = grant
+    this.counters.links += 1
     client.heardAt = now
     this.#moved(client, address)
     if (old) old.link.close(CloseCode.replaced, 'Replaced by a newer connection of the same client')

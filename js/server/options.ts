@@ -209,6 +209,14 @@ export interface SignalingServerOptions {
    */
   tokens?: TokenVerification | null
 
+  /**
+   * Whether `GET {path}/metrics` tells Prometheus how much there is to do: anybody (`true`; then keep the address from the public), or
+   * who sends `Authorization: Bearer {token}`. Off, because it reveals how many use the application and when.
+   *
+   * @default false
+   */
+  metrics?: boolean | { token: string }
+
   /** Bounds of what waits for ids that are not there. What does not fit is answered with EXPIRE at once. */
   hold_limits?: HoldLimits
 
@@ -370,7 +378,8 @@ export function resolveOptions(options: SignalingServerOptions = {}): ResolvedOp
   if (!/^[\w.~-]+$/.test(key)) {
     throw new TypeError(`key has to be letters, digits, '-', '.', '_' or '~' (it is part of URLs), got '${key}'`)
   }
-  const { proxied = false, authorize = null, tokens = null } = options
+  const { proxied = false, authorize = null, tokens = null, metrics = false } = options
+  if (typeof metrics === 'object' && !metrics.token) throw new TypeError('metrics.token has to be a text that is not empty')
   if (authorize !== null && typeof authorize !== 'function') throw new TypeError(`authorize has to be a function, got ${typeof authorize}`)
   if (tokens !== null) {
     const secrets: unknown[] = typeof tokens.secret === 'string' ? [tokens.secret] : [...tokens.secret ?? []]
@@ -398,6 +407,7 @@ export function resolveOptions(options: SignalingServerOptions = {}): ResolvedOp
     ssl: options.ssl ?? {},
     authorize,
     tokens,
+    metrics,
     corsOptions: { ...options.corsOptions, origin: options.corsOptions?.origin ?? true },
     generateClientId: options.generateClientId ?? (() => crypto.randomUUID()),
     reserve_timeout: number('reserve_timeout', options.reserve_timeout, 10_000, 0),
