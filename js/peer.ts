@@ -9,7 +9,7 @@ import { MediaConnection } from './media-connection.js'
 import type { Serializers } from './peerjs/serializations.js'
 import { type JoinOptions, Room, stringify } from './room.js'
 import type { SignalingName } from './signaling/choose.js'
-import { peerServer } from './signaling/peer-server.js'
+import { peerServer, type PeerServerTransport } from './signaling/peer-server.js'
 import type { SignalingTransport } from './signaling/transport.js'
 import { cloudHost, cloudPort, defaultConfig, isSecure, randomToken, validateId } from './util.js'
 
@@ -79,6 +79,11 @@ export interface PeerOptions {
    * otherwise, and `config.certificates` are used where given. @default false
    */
   warm?: boolean
+  /**
+   * Asks our server for credentials of its TURN server (its option `turn`), before the first connection and again before they end, and
+   * uses them beside the servers of `config`. A server that has none changes nothing. @default false
+   */
+  turn?: boolean
   /** Single timers of the core, ms: see {@link CoreTimers} for each, its default and its reason. @default {} */
   timers?: CoreTimers
   /** How much memory connections may take: see {@link CoreLimits} for each, its default and its reason. @default {} */
@@ -328,7 +333,8 @@ export class Peer extends Emitter<PeerEvents> {
     this.#transport = typeof options.signaling === 'object' && 'connect' in options.signaling ? options.signaling : peerServer(options)
     this.#driver = new Driver({
       config: coreConfig(options),
-      rtc: options.config,
+      rtc: options.turn ? { ...options.config } : options.config,
+      turn: options.turn && 'url' in this.#transport ? id => (this.#transport as PeerServerTransport).url('turn', id, options.token) : undefined,
       warm: options.warm,
       transport: this.#transport,
       start: { ...(id !== undefined && { id }), token: options.token },

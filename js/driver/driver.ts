@@ -58,6 +58,10 @@ export interface Runtime {
   messages(driver: Driver, owner: MessagesOwner): Messages
   /** See spare.ts. */
   spare(rtc: RTCConfiguration): { take(): RTCPeerConnection, renew(): void, dispose(): void }
+  /** See relays.ts. */
+  relays(rtc: RTCConfiguration, url: (id: string) => string, changed: () => void): {
+    readonly ready: Promise<void>, opened(id: string): void, dispose(): void
+  }
 }
 
 /** One connection, as the driver sees it. */
@@ -90,6 +94,8 @@ export interface DriverOptions {
   rtc: RTCConfiguration
   /** Keeps an RTCPeerConnection ready. */
   warm?: boolean
+  /** Where credentials of TURN servers are, for who is known by this id. `rtc` is changed then. */
+  turn?: ((id: string) => string) | undefined
   transport: SignalingTransport
   /** What the core is told first, and the server too, while the core is on its way. */
   start?: { id?: string, token: string }
@@ -171,6 +177,7 @@ export class Driver {
   #timer: ReturnType<Runtime['timer']> | null = null
   #turn: ReturnType<Runtime['turn']> | null = null
   #spare: ReturnType<Runtime['spare']> | null = null
+  #relays: ReturnType<Runtime['relays']> | null = null
   /** For a connection that is wanted before the core is there: the first one of a page takes long, and then makes a certificate. */
   #first: RTCPeerConnection | null = null
   #armed: number | null = null
@@ -203,6 +210,12 @@ export class Driver {
       this.#armed = null
       this.feed({ type: 'timeout' })
     })
+    const { rtc, turn } = options
+    if (turn) {
+      this.#relays = runtime.relays(rtc, turn, () => {
+        for (const { pc } of this.#links.values()) pc.setConfiguration({ ...pc.getConfiguration(), iceServers: rtc.iceServers! })
+      })
+    }
     if (options.warm) this.#spare = runtime.spare(options.rtc)
     runtime.watch((input) => {
       if (input.type === 'network' && (input.change === 'online' || input.change === 'changed')) this.#spare?.renew()
@@ -274,6 +287,7 @@ export class Driver {
     this.#timer?.dispose()
     this.#turn?.dispose()
     this.#spare?.dispose()
+    this.#relays?.dispose()
     this.#first?.close()
     for (const channel of this.#signaling.values()) channel?.close()
     this.#signaling.clear()
@@ -322,6 +336,7 @@ export class Driver {
   }
 
   #event(event: CoreEvent): void {
+    if (event.type === 'peer-opened') this.#relays?.opened(event.id)
     this.#guard(() => this.#options.event(event))
     if (event.type === 'connection-closed') {
       this.#over.add(event.connection)
@@ -367,6 +382,7 @@ export class Driver {
       case 'link-close': return this.#closeLink(command.link)
       case 'set-local-description':
         return this.#operate(command.link, command.op, async pc => {
+          if (this.#relays) await this.#relays.ready
           await pc.setLocalDescription()
           this.#watchPath(command.link)
           return pc.localDescription

@@ -17,7 +17,7 @@ export async function loadRuntime(wasm?: CoreSource): Promise<Runtime> {
   const values = part(import('../values/index.js'))
   const {
     chooseTransport, iterate, loadCore, files, loadSerializations, readPath, watchEnvironment,
-    Assemblies, Messages, PunctualTimer, Spare, Tap, Turn,
+    Assemblies, Messages, PunctualTimer, Relays, Spare, Tap, Turn,
   } = await late
   const { create } = await loadCore({ wasm: core })
   const tap = new Tap()
@@ -28,6 +28,7 @@ export async function loadRuntime(wasm?: CoreSource): Promise<Runtime> {
     timer: fire => new PunctualTimer(fire),
     turn: flush => new Turn(flush),
     spare: rtc => new Spare(rtc),
+    relays: (rtc, url, changed) => new Relays(rtc, url, changed),
     iterate,
     messages: (driver, owner) => new Messages(driver, owner),
   }

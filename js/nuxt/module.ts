@@ -32,7 +32,8 @@ export interface ModuleOptions {
 
   /**
    * Limits and rules of the endpoint; see the options of `createSignalingServer`. They stay on the server and can be set
-   * when it starts, e.g. `NUXT_PEERBRIDGE_SERVER_CONCURRENT_LIMIT=10000` for one that is written down here.
+   * when it starts, e.g. `NUXT_PEERBRIDGE_SERVER_CONCURRENT_LIMIT=10000` or `NUXT_PEERBRIDGE_SERVER_TURN_SECRET=…` for one that is
+   * written down here. With `turn` every peer asks for credentials of that TURN server by itself.
    *
    * @default {}
    */
@@ -112,7 +113,12 @@ const module: NuxtModule<ModuleOptions> = defineNuxtModule<ModuleOptions>({
     config.public.peerbridge = defu(config.public.peerbridge as Partial<PublicPeerbridgeConfig> | undefined, {
       path: signaling ? path : '',
       key,
-      peer: iceServers ? { ...peer, config: { ...peer?.config, iceServers } } : { ...peer },
+      peer: {
+        ...peer,
+        ...(iceServers && { config: { ...peer?.config, iceServers } }),
+        // The page asks for credentials; the secret stays here.
+        ...(options.server?.turn && { turn: true }),
+      },
     })
     config.peerbridge = defu(config.peerbridge as Partial<PrivatePeerbridgeConfig> | undefined, { server: { ...options.server } })
 

@@ -1,11 +1,14 @@
 import { admit, isGuarded } from './authorize.js'
 import { health } from './health.js'
+import { isValidId } from './hub.js'
 import type { Hub } from './hub.js'
 import { Mailboxes } from './mailbox.js'
 import { contentType, count, maySee, metrics } from './metrics.js'
 import type { CorsOptions, OriginRule, ResolvedOptions } from './options.js'
 import { addressOf } from './request.js'
 import type { SignalingRequest } from './request.js'
+import { verifyToken } from './tokens.js'
+import { createTurnCredentials } from './turn.js'
 
 /** What `GET {path}` answers; the members are PeerServer's. */
 export const about = {
@@ -14,11 +17,15 @@ export const about = {
   website: 'https://peerjs.com/',
 }
 
+/** TURN credentials, in messages of the rate limit: one client may ask some times a minute. */
+const CREDENTIALS_COST = 100
+
 const mailboxes = new WeakMap<Hub, Mailboxes>()
 
 /**
  * PeerServer's HTTP endpoints, relative to the path of the hub:
  * `GET /` → who is this, `GET /{key}/id` → an unused id, `GET /{key}/peers` → everybody, where discovery is allowed.
+ * `GET /{key}/turn` → credentials of a TURN server, for clients that are connected.
  * For operators: `GET /health` (js/server/health.ts) and `GET /metrics` (js/server/metrics.ts).
  * And those of the transports over HTTP, GET and POST of `/{key}/sse` and `/{key}/poll`; only these answer later.
  */
@@ -81,6 +88,20 @@ export function respond(hub: Hub, request: SignalingRequest): Response | Promise
   if (resource === undefined && key === 'peerjs') return answer(426, 'Upgrade required: this is the address of a WebSocket', { upgrade: 'websocket' })
   // PeerServer's type, for those who look at it; nothing in there is from a client.
   if (resource === 'id') return answer(200, hub.generateId(), { 'content-type': 'text/html; charset=utf-8' })
+  if (resource === 'turn' && hub.options.turn) {
+    if (!isAllowedOrigin(hub.options, request.headers)) return answer(403, 'Origin not allowed')
+    const query = new URLSearchParams(/\?([^#]*)/.exec(request.path)?.[1])
+    const [id, auth] = [query.get('id') ?? '', query.get('auth')]
+    const { turn, tokens } = hub.options
+    // Not for everybody: a relay for strangers is found soon.
+    const isClient = key === hub.options.key && hub.grants(id, query.get('token') ?? '', CREDENTIALS_COST)
+    const claims = tokens && verifyToken(auth, tokens)
+    if (!isClient && !(claims && typeof claims === 'object' && (claims.id ?? id) === id && (id === '' || isValidId(id)))) {
+      return answer(401, 'Only for clients that are connected (id, token), or have a signed token (auth)')
+    }
+    const { urls, username, credential } = createTurnCredentials(id === '' ? turn : { ...turn, user: id })
+    return answer(200, { iceServers: [{ urls, username, credential }], ttl: turn.ttl ?? 3600 })
+  }
   if (resource === 'peers') {
     // Unlike PeerServer: who names another key is another application.
     if (!hub.options.allow_discovery || key !== hub.options.key) return answer(401, 'Unauthorized')

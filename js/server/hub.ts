@@ -241,6 +241,13 @@ export class Hub {
     return this.#pays(this.#address(address, now), 1, now)
   }
 
+  /** Whether a client of this id and token is connected, and may have something that costs it as much as so many messages. */
+  grants(id: string, token: string, cost: number): boolean {
+    const client = this.#plane.find(id)
+    return !!client && client.token === token
+      && pay(client.bucket, cost, this.options.rate_limit, this.options.rate_burst, this.#clock.now())
+  }
+
   /** An id that nobody has. */
   generateId(): string {
     for (let attempt = 0; attempt < 16; attempt++) {

@@ -2,6 +2,8 @@ import type { ServerOptions as TlsOptions } from 'node:https'
 import type { Authorize } from './authorize.js'
 import { checkSecret } from './tokens.js'
 import type { TokenVerification } from './tokens.js'
+import { createTurnCredentials } from './turn.js'
+import type { TurnCredentialsOptions } from './turn.js'
 
 /**
  * Every option of the signaling server. Names that PeerServer has are PeerServer's, so that a configuration moves over
@@ -210,6 +212,15 @@ export interface SignalingServerOptions {
   tokens?: TokenVerification | null
 
   /**
+   * A TURN server of coturn's `use-auth-secret` (`createTurnCredentials`). Clients that are connected, and who has a token of
+   * `tokens`, get credentials for it at `GET {path}/{key}/turn`, which end after `ttl` seconds (3600); Peer with its option `turn` asks for
+   * them before its first connection and anew before they end.
+   *
+   * @default null
+   */
+  turn?: TurnOptions | null
+
+  /**
    * Whether `GET {path}/metrics` tells Prometheus how much there is to do: anybody (`true`; then keep the address from the public), or
    * who sends `Authorization: Bearer {token}`. Off, because it reveals how many use the application and when.
    *
@@ -236,6 +247,9 @@ export interface SignalingServerOptions {
    */
   max_buffered?: number
 }
+
+/** Which TURN server, and its secret, which never leaves this one. */
+export type TurnOptions = Pick<TurnCredentialsOptions, 'secret' | 'urls' | 'ttl'>
 
 /** What an origin may be compared with. */
 export type OriginRule = boolean | string | RegExp
@@ -378,7 +392,9 @@ export function resolveOptions(options: SignalingServerOptions = {}): ResolvedOp
   if (!/^[\w.~-]+$/.test(key)) {
     throw new TypeError(`key has to be letters, digits, '-', '.', '_' or '~' (it is part of URLs), got '${key}'`)
   }
-  const { proxied = false, authorize = null, tokens = null, metrics = false } = options
+  const { proxied = false, authorize = null, tokens = null, turn = null, metrics = false } = options
+  // Throws for what cannot be meant.
+  if (turn) createTurnCredentials(turn)
   if (typeof metrics === 'object' && !metrics.token) throw new TypeError('metrics.token has to be a text that is not empty')
   if (authorize !== null && typeof authorize !== 'function') throw new TypeError(`authorize has to be a function, got ${typeof authorize}`)
   if (tokens !== null) {
@@ -407,6 +423,7 @@ export function resolveOptions(options: SignalingServerOptions = {}): ResolvedOp
     ssl: options.ssl ?? {},
     authorize,
     tokens,
+    turn,
     metrics,
     corsOptions: { ...options.corsOptions, origin: options.corsOptions?.origin ?? true },
     generateClientId: options.generateClientId ?? (() => crypto.randomUUID()),
