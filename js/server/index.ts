@@ -3,7 +3,7 @@ import type { SignalingHooks } from './crossws.js'
 import { respond } from './http.js'
 import { Hub } from './hub.js'
 import type { ListenOptions, SignalingListener } from './node.js'
-import type { SignalingServerOptions, TurnOptions } from './options.js'
+import type { SignalingServerOptions } from './options.js'
 import { fromNode, toNode } from './write.js'
 import type { NodeRequest, NodeResponse } from './write.js'
 

@@ -6,6 +6,7 @@ import { watchEnvironment } from '../../js/driver/environment.js'
 import { iterate } from '../../js/driver/iterate.js'
 import { loadSerializations } from '../../js/driver/late.js'
 import { Messages } from '../../js/driver/messages.js'
+import { Relays } from '../../js/driver/relays.js'
 import { Spare } from '../../js/driver/spare.js'
 import { PunctualTimer } from '../../js/driver/timer.js'
 import { Turn } from '../../js/driver/turn.js'
@@ -119,6 +120,7 @@ export const runtime = (core: FakeCore): Runtime => ({
   files,
   transport: first => first,
   join: () => Promise.resolve(),
+  relays: (rtc, url, changed) => new Relays(rtc, url, changed),
   watch: watchEnvironment,
   path: readPath,
   timer: fire => new PunctualTimer(fire),
