@@ -27,6 +27,7 @@ A signaling server for peerbridge and PeerJS clients.
       --no-rooms          no rooms and no presence (default: there are)
       --proxied           behind a reverse proxy that sets X-Forwarded-For and X-Forwarded-Host (default: false)
       --cleanup_out_msgs  taken for the sake of PeerServer's command lines, without effect
+      --redis             redis://… that several servers share (default: $PEERBRIDGE_REDIS, or none)
       --cors              origins whose pages may use the server (default: any; may be given several times)
       --sslkey            file of the TLS key
       --sslcert           file of the TLS certificate
@@ -46,6 +47,7 @@ const options = {
   rooms: { type: 'boolean' },
   proxied: { type: 'boolean' },
   cleanup_out_msgs: { type: 'string' },
+  redis: { type: 'string' },
   cors: { type: 'string', multiple: true },
   sslkey: { type: 'string' },
   sslcert: { type: 'string' },
@@ -81,6 +83,7 @@ export function parseFlags(args: readonly string[], env: Record<string, string |
       ...defined('rooms', values.rooms),
       proxied: values.proxied ?? false,
       ...defined('cleanup_out_msgs', integer('--cleanup_out_msgs', values.cleanup_out_msgs)),
+      ...defined('redis', (values.redis ?? env.PEERBRIDGE_REDIS) || undefined),
       ...(values.cors ? { corsOptions: { origin: values.cors } } : {}),
     },
   }

@@ -27,7 +27,8 @@ const mailboxes = new WeakMap<Hub, Mailboxes>()
  * `GET /` → who is this, `GET /{key}/id` → an unused id, `GET /{key}/peers` → everybody, where discovery is allowed.
  * `GET /{key}/turn` → credentials of a TURN server, for clients that are connected.
  * For operators: `GET /health` (js/server/health.ts) and `GET /metrics` (js/server/metrics.ts).
- * And those of the transports over HTTP, GET and POST of `/{key}/sse` and `/{key}/poll`; only these answer later.
+ * And those of the transports over HTTP, GET and POST of `/{key}/sse` and `/{key}/poll`; these answer later, and
+ * with Redis the first ones, too.
  */
 export function respond(hub: Hub, request: SignalingRequest): Response | Promise<Response> {
   const cors = corsHeaders(hub.options, request.headers)
@@ -47,6 +48,10 @@ export function respond(hub: Hub, request: SignalingRequest): Response | Promise
       },
     })
   }
+
+  const later = <T>(what: T | Promise<T>, then: (what: T) => Response): Response | Promise<Response> => what instanceof Promise
+    ? what.then(then, () => answer(503, 'Redis is away, try again', { 'retry-after': '1' }))
+    : then(what)
 
   const below = subPath(hub.options.path, request.path)
   if (below === null) return answer(404, 'Not found')
@@ -87,7 +92,7 @@ export function respond(hub: Hub, request: SignalingRequest): Response | Promise
   // The WebSocket address. Somebody opened it as a page, or a proxy in between took the upgrade away.
   if (resource === undefined && key === 'peerjs') return answer(426, 'Upgrade required: this is the address of a WebSocket', { upgrade: 'websocket' })
   // PeerServer's type, for those who look at it; nothing in there is from a client.
-  if (resource === 'id') return answer(200, hub.generateId(), { 'content-type': 'text/html; charset=utf-8' })
+  if (resource === 'id') return later(hub.unusedId(), id => answer(200, id, { 'content-type': 'text/html; charset=utf-8' }))
   if (resource === 'turn' && hub.options.turn) {
     if (!isAllowedOrigin(hub.options, request.headers)) return answer(403, 'Origin not allowed')
     const query = new URLSearchParams(/\?([^#]*)/.exec(request.path)?.[1])
@@ -105,11 +110,11 @@ export function respond(hub: Hub, request: SignalingRequest): Response | Promise
   if (resource === 'peers') {
     // Unlike PeerServer: who names another key is another application.
     if (!hub.options.allow_discovery || key !== hub.options.key) return answer(401, 'Unauthorized')
-    if (!isGuarded(hub.options)) return answer(200, hub.ids())
+    if (!isGuarded(hub.options)) return later(hub.everybody(), ids => answer(200, ids))
     const auth = new URLSearchParams(/\?([^#]*)/.exec(request.path)?.[1]).get('auth')
     const who = { id: '', key, address: addressOf(hub.options, request.address, request.headers) }
     return Promise.resolve(admit(hub, who, { auth, headers: request.headers }))
-      .then(({ refused }) => refused ? answer(401, refused.msg) : answer(200, hub.ids()))
+      .then(({ refused }) => refused ? answer(401, refused.msg) : later(hub.everybody(), ids => answer(200, ids)))
   }
   return answer(404, 'Not found')
 }

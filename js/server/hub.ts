@@ -2,6 +2,8 @@ import type { Grant } from './authorize.js'
 import { expire } from './backplane/backplane.js'
 import type { Applicant, Backplane, Client, ClientSession, Host, Numbers, Parting } from './backplane/backplane.js'
 import { MemoryBackplane } from './backplane/memory.js'
+import { RedisBackplane } from './backplane/redis.js'
+import { watch } from './health.js'
 import { count, Counters, reasonOf } from './metrics.js'
 import { resolveOptions } from './options.js'
 import type { ResolvedOptions, SignalingServerOptions } from './options.js'
@@ -104,6 +106,13 @@ export interface Session {
   closed(code?: number): void
   /** Nothing comes from the client any more, and nobody knows why: it may come back. */
   silent(): void
+  /** Where it is not known at once whether the client is let in: whether it was, after it was told. */
+  readonly ready?: Promise<boolean>
+  /**
+   * Where messages are taken elsewhere, and not all that were received have been yet: whether they were, after a while at most.
+   * What OPEN says of them is then true.
+   */
+  settled?(): Promise<boolean> | undefined
 }
 
 /** Close codes of this server beside the standard ones; 4000 to 4999 are for applications (RFC 6455, 7.4.2). */
@@ -187,24 +196,27 @@ export class Hub {
   #nextSweep = Infinity
   #timer: { at: number, cancel: () => void } | null = null
   #closed = false
+  #draining = false
+  #ending: void | Promise<void> = undefined
 
   constructor(options: SignalingServerOptions = {}, clock: Clock = systemClock) {
     this.options = resolveOptions(options)
     this.#clock = clock
-    this.#plane = new MemoryBackplane(this.#host())
+    this.#plane = this.options.redis ? new RedisBackplane(this.#host(), clock, this.options.redis) : new MemoryBackplane(this.#host())
+    if (this.redis) watch(this, 'redis', () => this.redis === 'up')
     this.rooms = this.options.rooms && new Rooms(this.options.rooms, clock, {
       send: (client, text) => this.tell(client, text),
     })
   }
 
-  /** Clients that are connected. */
+  /** Clients that are connected to this instance. */
   get size(): number {
     return this.#present
   }
 
-  /** Goodbye was said to everybody. */
+  /** Goodbye was said to everybody, or is about to be. */
   get isClosed(): boolean {
-    return this.#closed
+    return this.#closed || this.#draining
   }
 
   /** Messages that wait for somebody. */
@@ -212,9 +224,24 @@ export class Hub {
     return this.#plane.held
   }
 
-  /** Ids of everybody who is connected. */
+  /** Ids of everybody who is connected to this instance. */
   ids(): string[] {
     return Array.from(this.#plane.present(), ({ id }) => id)
+  }
+
+  /** Ids of everybody who is connected to any instance. Rejects when Redis is away. */
+  everybody(): string[] | Promise<string[]> {
+    return this.#plane.everybody?.() ?? this.ids()
+  }
+
+  /** Whether Redis can be reached; undefined for a server that keeps everything in memory. */
+  get redis(): 'up' | 'down' | undefined {
+    return this.#plane.isUp === undefined ? undefined : this.#plane.isUp ? 'up' : 'down'
+  }
+
+  /** Rejects with a SignalingServerError where the server cannot work as it was set up. Not for Redis that is away: it may come. */
+  get ready(): Promise<void> {
+    return this.#plane.ready ?? Promise.resolve()
   }
 
   has(id: string): boolean {
@@ -248,7 +275,20 @@ export class Hub {
       && pay(client.bucket, cost, this.options.rate_limit, this.options.rate_burst, this.#clock.now())
   }
 
-  /** An id that nobody has. */
+  /** An id that nobody has, at any instance. Rejects when Redis is away and cannot say. */
+  unusedId(): string | Promise<string> {
+    return this.#plane.isKnown ? this.#unusedId() : this.generateId()
+  }
+
+  async #unusedId(): Promise<string> {
+    for (let attempt = 0; attempt < 16; attempt++) {
+      const id = this.generateId()
+      if (!await this.#plane.isKnown?.(id)) return id
+    }
+    return crypto.randomUUID()
+  }
+
+  /** An id that nobody has at this instance. */
   generateId(): string {
     for (let attempt = 0; attempt < 16; attempt++) {
       const id = this.options.generateClientId()
@@ -267,7 +307,7 @@ export class Hub {
     const now = this.#clock.now()
     this.#advance(now)
 
-    if (this.#closed) return this.#refuse(link, null, CloseCode.goingAway, 'Server is going away')
+    if (this.#closed || this.#draining) return this.#refuse(link, null, CloseCode.goingAway, 'Server is going away')
     const address = this.#address(who.address, now)
     if (!this.#pays(address, 1, now)) {
       return this.#refuse(link, error('Too many connections from this address, slow down', 'rate-limited'), CloseCode.flood, 'Too many connections')
@@ -280,19 +320,32 @@ export class Hub {
     }
     if (token.length > MAX_TOKEN) return this.#refuse(link, error('Invalid token provided', 'invalid-token'))
 
-    const session = this.#plane.enter({ id, token, progress, address, link, grant: who.grant ?? null }, now) as HubSession | null
+    const session = this.#plane.enter({ id, token, progress, address, link, grant: who.grant ?? null }, now)
     this.#arm()
     return session
   }
 
+  /** Ends so that nothing is lost: lets nobody in any more, waits until what was accepted has left, and says goodbye to everybody. */
+  async drain(): Promise<void> {
+    if (!this.#draining && !this.#closed) {
+      this.#draining = true
+      if (this.#plane.leave) await this.#plane.leave()
+      this.close()
+    }
+    await this.#ending
+  }
+
   /** Says goodbye to everybody; afterwards nobody is let in. */
   close(): void {
+    if (this.#closed) return
     this.#closed = true
     for (const client of this.#plane.present()) {
+      // The last word on what was accepted: it sends the rest to wherever it is next, and nothing twice.
+      this.#plane.confirm(client, 0)
       client.session?.link.close(CloseCode.goingAway, 'Server is going away')
       this.#tell('disconnect', client)
     }
-    this.#plane.close()
+    this.#ending = this.#plane.close()
     this.#addresses.clear()
     this.#present = 0
     this.rooms?.close()
@@ -307,6 +360,8 @@ export class Hub {
     const { client } = session
     // The link was replaced or given up: what it still says comes too late.
     if (client.session !== session) return
+    // Or it is sent again, to wherever the client is next.
+    if (session.isOver || ((this.#draining || this.#closed) && client.numbers)) return
     const now = this.#clock.now()
     client.heardAt = now
     const isHeartbeat = text.startsWith(HEARTBEAT)
@@ -366,6 +421,11 @@ export class Hub {
   /** @internal */
   _silent(session: HubSession): void {
     if (session.client.session === session && !this.#closed) this.#part(session.client, 'silence', this.#clock.now())
+  }
+
+  /** @internal */
+  _settled({ client }: HubSession): Promise<boolean> | undefined {
+    return this.#plane.settled?.(client)
   }
 
   /** @internal */
@@ -436,10 +496,13 @@ export class Hub {
   /** The client broke a rule: it is told which one, and its id stays its own for a while. */
   #expel(client: Client, now: number, code: number, type: string, msg: string): void {
     count(this.counters.expelled, type)
-    const link = client.session?.link
-    this.#plane.tell(client, error(msg, type), now)
-    this.#part(client, 'drop', now)
-    link?.close(code, msg)
+    const { session } = client
+    if (!session) return
+    ;(session as HubSession).isOver = true
+    this.#plane.tell(client, error(msg, type), now, () => {
+      if (client.session === session) this.#part(client, 'drop', this.#clock.now())
+      session.link.close(code, msg)
+    })
   }
 
   /** @param lingers how long one that leaves stays in its rooms, ms */
@@ -475,6 +538,11 @@ export class Hub {
       seat: (client, who, renewed) => this.#seat(client, who, renewed),
       hand: (client, text, number, now) => this.#hand(client, text, number, now),
       tooSlow: (client, now) => this.#tooSlow(client, now),
+      dismiss: (client, code, reason) => {
+        const link = client.session?.link
+        this.#part(client, 'drop', this.#clock.now())
+        link?.close(code, reason)
+      },
       opened: client => this.#tell('connection', client),
       arm: () => this.#arm(),
     }
@@ -586,6 +654,8 @@ class HubSession implements Session, ClientSession {
   readonly link: Link
   readonly numbers: Numbers | null
   readonly number: number
+  /** The client was shown the door: what it still says is not taken. */
+  isOver = false
 
   constructor(hub: Hub, client: Client, link: Link) {
     this.#hub = hub
@@ -605,6 +675,10 @@ class HubSession implements Session, ClientSession {
 
   receive(text: string): void {
     this.#hub._receive(this, text)
+  }
+
+  settled(): Promise<boolean> | undefined {
+    return this.#hub._settled(this)
   }
 
   since(got: number): readonly string[] {

@@ -16,6 +16,8 @@ export type { ListenOptions, SignalingListener } from './node.js'
 export type { CorsOptions, HoldLimits, OriginFunction, OriginRule, RoomOptions, SignalingServerOptions, TurnOptions } from './options.js'
 export { ExpressPeerServer, PeerServer } from './peer-server.js'
 export type { PeerServerApp, PeerServerClient, PeerServerEvents, PeerServerMessage, PeerServerOptions } from './peer-server.js'
+export { SignalingServerError } from './errors.js'
+export type { SignalingServerErrorType } from './errors.js'
 export { createToken } from './tokens.js'
 export type { TokenClaims, TokenOptions, TokenVerification } from './tokens.js'
 export { createTurnCredentials } from './turn.js'
@@ -51,7 +53,12 @@ export interface SignalingServer {
   fetch(request: Request): Response | Promise<Response>
   /** A Node server of its own. */
   listen(options?: ListenOptions): Promise<SignalingListener>
-  /** Says goodbye to every client and ends every listener. */
+  /**
+   * Lets nobody in any more, waits until what was accepted has left (with Redis: is there), and says goodbye to every client. The
+   * listeners go on.
+   */
+  drain(): Promise<void>
+  /** The same, and ends every listener. */
   close(): Promise<void>
 }
 
@@ -89,12 +96,14 @@ export function createSignalingServer(options: SignalingServerOptions = {}): Sig
     async listen(listenOptions) {
       // Imported here: whoever brings a server of their own (Nitro, Bun) needs neither node:http nor `ws`.
       const { listen } = await import('./node.js')
+      await hub.ready
       const listener = await listen(hub, listenOptions)
       listeners.add(listener)
       return listener
     },
+    drain: () => hub.drain(),
     async close() {
-      hub.close()
+      await hub.drain()
       await Promise.all([...listeners].map(listener => listener.close()))
       listeners.clear()
     },

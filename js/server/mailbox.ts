@@ -73,7 +73,8 @@ export class Mailboxes {
     })
     // An event stream is there before what it carries.
     const stream = kind === 'sse' ? made.stream() : null
-    const session = this.#hub.connect(who, made)
+    let session = this.#hub.connect(who, made)
+    if (session?.ready && !await session.ready) session = null
     if (session) {
       // Its link before this one was closed by the hub, and is out of the way.
       this.#boxes.set(id, made)
@@ -210,7 +211,7 @@ class Mailbox implements Link {
     })
   }
 
-  post(body: string, query: URLSearchParams, got: number, kind: Kind): Answer {
+  post(body: string, query: URLSearchParams, got: number, kind: Kind): Answer | Promise<Answer> {
     const session = this.#session
     if (!session || this.#closed) return over(this.last)
     if (query.get('bye') === '1') {
@@ -233,6 +234,13 @@ class Mailbox implements Link {
       // What was taken already is a copy: the answer to it was lost.
       else if (number++ > session.received) session.receive(line)
     }
+    const settled = session.settled?.()
+    if (!settled) return this.#posted(session, got, kind)
+    // Taken by the one who is asked again, when it can be.
+    return settled.then(all => all || this.#closed ? this.#posted(session, got, kind) : { status: 503, body: 'Not taken yet, send it again' })
+  }
+
+  #posted(session: Session, got: number, kind: Kind): Answer {
     if (this.#closed) return over(this.last)
     const [open = '', ...rest] = session.since(got)
     // Beside a stream nothing but the stream counts messages.

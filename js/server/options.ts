@@ -228,6 +228,15 @@ export interface SignalingServerOptions {
    */
   metrics?: boolean | { token: string }
 
+  /**
+   * Makes any number of servers one: `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS, or the path of a
+   * Unix socket. Needs the package `ioredis`. All servers name the same Redis and the same `key`, and have the same limits; what a
+   * limit bounds is then each server's, but for `hold_limits.total_bytes` of what waits. See docs/signaling-server.md.
+   *
+   * @default none: everything is in the memory of this process
+   */
+  redis?: string
+
   /** Bounds of what waits for ids that are not there. What does not fit is answered with EXPIRE at once. */
   hold_limits?: HoldLimits
 
@@ -361,7 +370,8 @@ export interface RoomOptions {
 export type ResolvedRoomOptions = Required<RoomOptions>
 
 /** All options, filled in. */
-export type ResolvedOptions = Required<Omit<SignalingServerOptions, 'hold_limits' | 'rooms' | 'corsOptions' | 'proxied'>> & {
+export type ResolvedOptions = Required<Omit<SignalingServerOptions, 'hold_limits' | 'rooms' | 'corsOptions' | 'proxied' | 'redis'>> & {
+  redis: string | undefined
   hold_limits: Required<HoldLimits>
   /** Null: none. */
   rooms: ResolvedRoomOptions | null
@@ -402,6 +412,10 @@ export function resolveOptions(options: SignalingServerOptions = {}): ResolvedOp
     if (secrets.length === 0) throw new TypeError('tokens.secret is missing')
     for (const secret of secrets) checkSecret('tokens.secret', secret)
   }
+  const redis = text('redis', options.redis, '') || undefined
+  if (redis !== undefined && !/^(?:rediss?:\/\/|\/)/.test(redis)) {
+    throw new TypeError(`redis has to begin with redis://, rediss:// or, for a Unix socket, /, got '${redis.replace(/\/\/[^@/]*@/, '//…@')}'`)
+  }
   const hold = options.hold_limits ?? {}
   const { rooms = true } = options
   const bounds = typeof rooms === 'object' ? rooms : {}
@@ -426,6 +440,7 @@ export function resolveOptions(options: SignalingServerOptions = {}): ResolvedOp
     turn,
     metrics,
     corsOptions: { ...options.corsOptions, origin: options.corsOptions?.origin ?? true },
+    redis,
     generateClientId: options.generateClientId ?? (() => crypto.randomUUID()),
     reserve_timeout: number('reserve_timeout', options.reserve_timeout, 10_000, 0),
     max_message: number('max_message', options.max_message, 256 * 1024, 1),

@@ -1,7 +1,8 @@
 // The seam of the server: hub.ts knows one connection at a time (its link, limits, signs of life, what is a frame), a backplane
-// knows who is registered, what each has and has not, and where a message goes. memory.ts keeps all of it in this process.
+// knows who is registered, what each has and has not, and where a message goes. memory.ts keeps all of it in this process,
+// redis.ts in Redis.
 import type { Grant } from '../authorize.js'
-import type { Address, Bucket, HubClient, Link, Progress } from '../hub.js'
+import type { Address, Bucket, HubClient, Link, Progress, Session } from '../hub.js'
 import type { ResolvedOptions } from '../options.js'
 
 /** A client, of which the hub and the backplane each keep what is theirs. */
@@ -88,11 +89,13 @@ export interface Host {
    * Seats a client on the link of the applicant; the link that it had is closed.
    * @param renewed its page was loaded anew
    */
-  seat(client: Client, who: Applicant, renewed: boolean): ClientSession
+  seat(client: Client, who: Applicant, renewed: boolean): ClientSession & Session
   /** Puts a text on the link of a client that is connected here. False when the link is gone, and the client was parted. */
   hand(client: Client, text: string, number: number | undefined, now: number): boolean
   /** The client takes nothing any more: it is parted by `silence`, and its link closed. */
   tooSlow(client: Client, now: number): void
+  /** The client is parted by `drop`, and its link closed. */
+  dismiss(client: Client, code: number, reason: string): void
   /** The client is ready: OPEN and what waited for it is on its link. */
   opened(client: Client): void
   /** `deadline()` may have changed. */
@@ -109,12 +112,15 @@ export interface Backplane {
   find(id: string): Client | undefined
   /** Whether this id is somebody's, also of one who may come back. */
   knows(id: string): boolean
-  /** Lets an applicant in and sends it OPEN and what waited for it, or refuses it with null. */
-  enter(who: Applicant, now: number): ClientSession | null
+  /**
+   * Lets an applicant in and sends it OPEN and what waited for it, or refuses it with null. Where it cannot tell at once, it
+   * answers a session that becomes `ready`.
+   */
+  enter(who: Applicant, now: number): Session | null
   /** A message of a client that is connected here. */
   relay(from: Client, envelope: Envelope, text: string, now: number): void
-  /** A message of the server's own; lost when the client is not there. */
-  tell(to: Client, text: string, now: number): void
+  /** A message of the server's own; lost when the client is not there. `then` is called once it is on the link, or cannot be. */
+  tell(to: Client, text: string, now: number, then?: () => void): void
   /** A HEARTBEAT of a client that counts: it has everything up to this number. */
   confirm(client: Client, got: number): void
   /** The same by a link that asks: answers OPEN, which says how far both are, and what the client has not. */
@@ -125,7 +131,23 @@ export interface Backplane {
   advance(now: number): void
   /** When `advance()` has something to do; Infinity for nothing. */
   deadline(): number
-  close(): void
+  /** Everything ends here. Of one that has more to do, resolves when it has. */
+  close(): void | Promise<void>
+  /** Before `close()`: the clients are about to move over. Resolves when all that was accepted from them is elsewhere. */
+  leave?(): Promise<void>
+
+  // ---- of one that is not in this process
+
+  /** Rejects where it cannot be used, with a SignalingServerError. */
+  readonly ready?: Promise<void>
+  /** Whether it can be reached now. */
+  readonly isUp?: boolean
+  /** Ids of all who are connected anywhere. Rejects when it is away. */
+  everybody?(): Promise<string[]>
+  /** As `knows`, anywhere. Rejects when it is away. */
+  isKnown?(id: string): Promise<boolean>
+  /** Whether all that arrived from this client is taken; false after a while in which it could not be. */
+  settled?(client: Client): Promise<boolean>
 }
 
 /** Tells a sender that there is nobody by this id. */

@@ -1,5 +1,5 @@
 import { CloseCode } from '../hub.js'
-import type { Progress } from '../hub.js'
+import type { Progress, Session } from '../hub.js'
 import { Hold } from '../hold.js'
 import type { Expired } from '../hold.js'
 import { expire } from './backplane.js'
@@ -43,7 +43,7 @@ export class MemoryBackplane implements Backplane {
     return this.#clients.has(id)
   }
 
-  enter(who: Applicant, now: number): ClientSession | null {
+  enter(who: Applicant, now: number): Session | null {
     const { id, token, link, progress, address } = who
     const host = this.#host
     const away = this.#away.get(id)
@@ -118,8 +118,9 @@ export class MemoryBackplane implements Backplane {
     this.#host.arm()
   }
 
-  tell(to: Client, text: string, now: number): void {
+  tell(to: Client, text: string, now: number, then?: () => void): void {
     if (this.#clients.get(to.id) === to) this.#send(to, text, now)
+    then?.()
   }
 
   /** False when the message did not go out: the client is not there, or is not any more. */
