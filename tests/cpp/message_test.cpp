@@ -244,6 +244,21 @@ TEST(Message, SrcIsNeverWritten) {
   EXPECT_EQ(serializeSignal(message), R"({"type":"LEAVE","dst":"you"})");
 }
 
+TEST(Message, ThatTheServerShallNotHoldItIsWrittenBesideTheType) {
+  SignalMessage message = offer();
+  message.wait = false;
+  EXPECT_TRUE(serializeSignal(message).starts_with(R"({"type":"OFFER","wait":false,"payload":{)"));
+  message.wait = true;
+  EXPECT_EQ(serializeSignal(message).find("wait"), std::string::npos);
+}
+
+TEST(Message, AnErrorOfOurServerSaysForProgramsWhatItIs) {
+  const auto result = parseSignal(R"({"type":"ERROR","payload":{"msg":"Not authorized","type":"not-authorized"}})");
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result.value().text, "Not authorized");
+  EXPECT_EQ(result.value().reason, "not-authorized");
+}
+
 TEST(Message, InvalidUtf8IsWrittenAsReplacementCharacters) {
   SignalMessage message = offer();
   message.label = "a\xFF\xE2\x82z";

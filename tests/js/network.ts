@@ -282,9 +282,17 @@ export class RoughPeerConnection {
   ontrack: ((event: object) => void) | null = null
   ondatachannel: ((event: object) => void) | null = null
 
+  config: RTCConfiguration & { owner?: string }
+  /** The ICE servers of each time that candidates were gathered. */
+  readonly asked: RTCIceServer[][] = []
+
   constructor(config: RTCConfiguration & { owner?: string }) {
+    this.config = config
     this.owner = config.owner ?? ''
   }
+
+  getConfiguration(): RTCConfiguration { return { ...this.config } }
+  setConfiguration(config: RTCConfiguration): void { this.config = config }
 
   get closed(): boolean { return this.signalingState === 'closed' }
 
@@ -326,6 +334,7 @@ export class RoughPeerConnection {
       this.signalingState = 'stable'
       return
     }
+    this.asked.push(this.config.iceServers ?? [])
     const type = this.signalingState === 'have-remote-offer' ? 'answer' : 'offer'
     const version = this.said.push([...this.senders])
     const sdp = `v=0\r\no=- ${this.number} ${version} IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n`

@@ -1,6 +1,7 @@
 // WebSocket, fetch and EventSource of pages, over a network in virtual time to the real hub: each way can be blocked, and each
 // message lost together with what carried it.
 import { vi } from 'vitest'
+import { admit } from '../../js/server/authorize.js'
 import { respond } from '../../js/server/http.js'
 import type { Hub, Link, Session } from '../../js/server/hub.js'
 import { progressOf } from '../../js/server/request.js'
@@ -142,9 +143,11 @@ class PageSocket {
         }),
         close: (code = 1005, reason = '') => later(() => this.#over(code, reason)),
       }
-      this.#session = web.hub.connect({
+      const who = admit(web.hub, {
         id, token: query.get('token'), key: query.get('key'), progress: progressOf(query),
-      }, link)
+      }, { auth: query.get('auth'), headers: undefined })
+      if (who instanceof Promise) void who.then((who) => { this.#session = web.hub.connect(who, link) })
+      else this.#session = web.hub.connect(who, link)
     })
   }
 

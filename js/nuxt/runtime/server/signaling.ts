@@ -12,7 +12,9 @@ function signaling(): SignalingServer {
     public: { peerbridge: PublicPeerbridgeConfig }
     peerbridge: PrivatePeerbridgeConfig
   }
-  const options = { ...limits, path: peerbridge.path, key: peerbridge.key }
+  const { turn, ...others } = limits
+  // Written down for the sake of its variable, which is not set here.
+  const options = { ...others, ...(turn?.secret && { turn }), path: peerbridge.path, key: peerbridge.key }
   const config = JSON.stringify(options)
   const running = shared[slot]
   if (running?.config === config) return running.server
