@@ -9,6 +9,8 @@ const pollInterval = 1000
 const pauses = [300, 600, 1200, 2400]
 /** Of one POST; the server takes four times its `max_message`. */
 const mostLines = 256
+/** A navigation breaks event streams off before it hides the page, ms. */
+const hiding = 2000
 const mostUnits = 256 * 1024
 
 type Kind = 'sse' | 'poll'
@@ -30,6 +32,7 @@ class HttpChannel implements SignalingChannel {
   readonly #kind: Kind
   readonly #init: RequestInit
   readonly #end = new AbortController()
+  readonly #watch = new AbortController()
   #handlers: SignalingHandlers | null
   #opened = false
   #events: EventSource | null = null
@@ -47,9 +50,11 @@ class HttpChannel implements SignalingChannel {
     this.#handlers = handlers
     // What browsers do by themselves for the WebSockets of a page that ends; one that may come back (bfcache) says nothing.
     const gone = (event: Event): void => {
-      if (!(event as PageTransitionEvent).persisted) this.close()
+      if ((event as PageTransitionEvent).persisted) return
+      this.#bye()
+      this.#stop()
     }
-    globalThis.addEventListener?.('pagehide', gone, { signal: this.#end.signal })
+    globalThis.addEventListener?.('pagehide', gone, { signal: this.#watch.signal })
     if (kind === 'sse') this.#listen()
     else void this.#poll()
   }
@@ -65,10 +70,14 @@ class HttpChannel implements SignalingChannel {
   }
 
   close(): void {
-    if (!this.#handlers) return
-    // The server cannot see that nobody asks any more. Outlives the page.
-    if (this.#opened) fetch(`${this.#url()}&bye=1`, { ...this.#init, signal: null, method: 'POST', keepalive: true }).catch(noop)
+    if (this.#handlers) this.#bye()
+    this.#watch.abort()
     this.#stop()
+  }
+
+  /** The server cannot see that nobody asks any more. Outlives the page. */
+  #bye(): void {
+    if (this.#opened) fetch(`${this.#url()}&bye=1`, { ...this.#init, signal: null, method: 'POST', keepalive: true }).catch(noop)
   }
 
   #stop(): void {
@@ -80,6 +89,7 @@ class HttpChannel implements SignalingChannel {
   #closed(reason: string): void {
     const handlers = this.#handlers
     this.#stop()
+    setTimeout(() => this.#watch.abort(), hiding)
     handlers?.closed(reason)
   }
 
