@@ -33,6 +33,10 @@ describe('the command line', () => {
     expect(parseFlags(args).server.allow_discovery).toBe(allowed)
   })
 
+  it.each([[['--no-rooms'], false], [['--rooms=false'], false], [['--rooms', 'false'], false], [['--rooms'], true], [[], undefined]])('%j means rooms: %s', (args, rooms) => {
+    expect(parseFlags(args).server.rooms).toBe(rooms)
+  })
+
   it.each([[['--cors', 'a', 'b', 'c', '--port', '1']], [['--cors', 'a', '--cors', 'b', '--cors=c']]])('takes a list of origins as %j', (args) => {
     expect(parseFlags(args).server.corsOptions).toEqual({ origin: ['a', 'b', 'c'] })
   })
