@@ -20,6 +20,7 @@
 
 #include "peerbridge/endpoint.hpp"
 #include "record.hpp"
+#include "sdp/compact.hpp"
 
 namespace {
 
@@ -230,6 +231,20 @@ bool isLane(std::uint32_t lane) { return lane < static_cast<std::uint32_t>(peerb
 }  // namespace
 
 extern "C" {
+
+/// What stands in the scratch, in UTF-8: the description of an offer (`what` 0) or an answer (1, to the offer of that
+/// mark), of which a code is made; or a code (2). The record holds text, type and mark then. 0: it holds what is wrong.
+EMSCRIPTEN_KEEPALIVE std::uint32_t pb_code(std::uint32_t what, std::uint32_t mark, std::uint32_t length) {
+  Output& out = shown().emplace();
+  out.text.assign(reinterpret_cast<const char*>(scratch().data()), length);
+  out.sdpType = what == 1 ? peerbridge::SdpType::Answer : peerbridge::SdpType::Offer;
+  out.marker = mark;
+  const std::optional<peerbridge::ErrorCode> error = what > 1 ? peerbridge::fromCode(out.text, out.sdpType, out.marker)
+                                                              : peerbridge::toCode(out.sdpType, out.text, out.marker);
+  out.error = error.value_or(out.error);
+  peerbridge::bindings::toRecord(out, record);
+  return error ? 0 : 1;
+}
 
 EMSCRIPTEN_KEEPALIVE double* pb_record() { return record.data(); }
 EMSCRIPTEN_KEEPALIVE double* pb_slots() { return &slots.kind; }

@@ -113,6 +113,7 @@ void toConfig(const double* given, Config& config, FramingConfig& framing) {
   readEnum(next(), ProtocolChoice::PeerJs, config.protocol);
   readEnum(next(), Trickle::None, config.trickle);
   if (const double number = next(); has(number)) config.autoReconnect = number != 0;
+  if (const double number = next(); has(number)) config.byHand = number != 0;
   if (const double number = next(); has(number)) {
     config.reconnectRetries = number < 0 ? -1 : static_cast<std::int32_t>(count<std::uint32_t>(number) & 0x7FFF'FFFFU);
   }

@@ -120,7 +120,9 @@ struct Endpoint::State final : Connection::Host {
     }
   }
 
-  bool reachable(const std::string& peer) override { return session.isOpen() || carrierTo(peer) != nullptr; }
+  bool reachable(const std::string& peer) override { return session.isOpen() || carried(peer); }
+
+  bool carried(const std::string& peer) override { return carrierTo(peer) != nullptr; }
 
   void recovering(int change, Millis now) override {
     recoveringCount += change;
@@ -154,15 +156,19 @@ struct Endpoint::State final : Connection::Host {
 
   void route(ConnectionHandle from, const SignalMessage& message, Millis now) {
     std::string text = serializeSignal(message);
+    const auto inside = [this, &message, &text] {
+      Connection* carrier = carrierTo(message.dst);
+      if (carrier == nullptr || !carrier->framing()->signal(text)) return false;
+      touched.push_back(carrier->identity().handle);
+      return true;
+    };
+    if (config.byHand && inside()) return;
     if (session.isOpen()) {
       sendNow(std::move(text), from);
       return;
     }
     // Without the server, any open connection to the same peer leads there.
-    if (Connection* carrier = carrierTo(message.dst); carrier != nullptr && carrier->framing()->signal(text)) {
-      touched.push_back(carrier->identity().handle);
-      return;
-    }
+    if (inside()) return;
     if (session.isOver()) return;
     // After disconnect() too: the application may come back, and if not, the connection is told.
     if (!queue.push(from, std::move(text), now + config.signalExpiry)) {

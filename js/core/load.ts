@@ -7,8 +7,8 @@
 import { PeerError } from '../errors.js'
 import createModule from './generated/glue.js'
 import { prime } from './prime.js'
-import { Records } from './record.js'
-import type { Core, CoreConfig, CoreInput, CoreOutput, Delivery, Lane, PumpAction } from './types.js'
+import { Records, words } from './record.js'
+import type { CodedDescription, Core, CoreConfig, CoreErrorCode, CoreInput, CoreOutput, Delivery, Lane, PumpAction } from './types.js'
 
 /** The module that the wasm travels in. */
 export type PackedCore = Promise<{ default: string }>
@@ -25,6 +25,13 @@ export interface LoadOptions {
 export interface CoreFactory {
   /** @param now milliseconds, on the clock that every later call uses */
   create(config: CoreConfig, now: number): Core
+  /**
+   * The code of a description, and the mark of its offer.
+   * @throws PeerError 'invalid-argument' for what is not the description of a data connection alone
+   */
+  toCode(description: Omit<CodedDescription, 'mark'> & { mark?: number }): { code: string, mark: number }
+  /** @throws PeerError 'bad-signal', 'incompatible-peer': says which part of it is wrong */
+  fromCode(code: string): CodedDescription
 }
 
 /** What the Emscripten module exports; see bindings/border.cpp. */
@@ -36,6 +43,7 @@ interface Exports {
   poll(endpoint: number): number
   dispose(endpoint: number): void
   stats(endpoint: number, connection: number): boolean
+  _pb_code(what: number, mark: number, length: number): number
   _pb_record(): number
   _pb_slots(): number
   _pb_delivery_slots(): number
@@ -86,7 +94,19 @@ async function load(options: LoadOptions): Promise<CoreFactory> {
     }).then((loaded) => resolve(loaded as unknown as Exports), reject)
   })
   const records = new Records(exports)
+  const code = (what: number, text: string, mark = 0): void => {
+    if (exports._pb_code(what, mark, records.writeText(text))) return
+    throw new PeerError(words.error![records.readNumber('error')] as CoreErrorCode, records.readText('text'))
+  }
   const factory: CoreFactory = {
+    toCode({ type, sdp, mark }) {
+      code(type === 'offer' ? 0 : 1, sdp, mark)
+      return { code: records.readText('text'), mark: records.readNumber('marker') }
+    },
+    fromCode(text) {
+      code(2, text)
+      return { type: records.readNumber('sdpType') === 0 ? 'offer' : 'answer', sdp: records.readText('text'), mark: records.readNumber('marker') }
+    },
     create(config) {
       records.writeConfig(config)
       return new WasmCore(exports, records, exports.create())

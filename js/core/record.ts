@@ -130,7 +130,7 @@ const choices: Record<string, readonly string[]> = { protocol: ['auto', 'native'
 
 /** In the order in which toConfig() reads them. */
 export const settings: readonly (keyof CoreConfig)[] = [
-  'seed', 'protocol', 'trickle', 'autoReconnect', 'reconnectRetries', 'maxMessageBytes', 'maxConnections', 'maxConnectionsPerPeer',
+  'seed', 'protocol', 'trickle', 'autoReconnect', 'byHand', 'reconnectRetries', 'maxMessageBytes', 'maxConnections', 'maxConnectionsPerPeer',
   'maxStripes', 'windowBytes', 'grantBytes', 'queueBytes', 'maxUnfinishedMessages', 'maxUnfinishedBytes', 'unfinishedTimeout',
   ...[
     'reconnectDelay', 'reconnectMaxDelay', 'heartbeatInterval', 'probeInterval', 'probeTimeout', 'urgentProbeTimeout', 'connectTimeout',
@@ -217,6 +217,23 @@ export class Records {
         : words ? words[value] : value
     }
     return output as unknown as CoreOutput
+  }
+
+  /** A text by itself; answers its bytes. */
+  writeText(text: string): number {
+    const at = this.#wasm.room(3 * text.length)
+    return utf8.encodeInto(text, this.#wasm.HEAPU8.subarray(at)).written
+  }
+
+  /** One member of what was told. */
+  readText(name: string): string {
+    const record = this.doubles.subarray(this.#at, this.#at + size)
+    const at = record[placeOf(name)]!
+    return fromUtf8.decode(this.#wasm.HEAPU8.subarray(at, at + record[placeOf(name) + 1]!))
+  }
+
+  readNumber(name: string): number {
+    return this.doubles[this.#at + placeOf(name)]!
   }
 
   writeConfig(config: CoreConfig): void {

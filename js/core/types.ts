@@ -356,6 +356,8 @@ export interface CoreConfig extends CoreTimers, CoreLimits {
   protocol?: 'auto' | 'native' | 'peerjs'
   trickle?: 'full' | 'half' | 'none'
   autoReconnect?: boolean
+  /** People carry the signals: one whole message each way. See `Config`. */
+  byHand?: boolean
   /** -1 for ever. */
   reconnectRetries?: number
 }
@@ -403,6 +405,14 @@ export interface Delivery {
   /** Not 0: piece number `piece` of this message, in any order; `total` is how many there are, `last`: now all are there. */
   message: number
   piece: number
+}
+
+/** A description of a data connection that travels as a code: docs/protocol.md, "Codes". */
+export interface CodedDescription {
+  type: 'offer' | 'answer'
+  sdp: string
+  /** Tells offers apart: its own, and in an answer that of the offer it answers. */
+  mark: number
 }
 
 /**

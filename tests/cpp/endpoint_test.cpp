@@ -4,6 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "../sim/world.hpp"
 
 namespace peerbridge::sim {
@@ -467,6 +472,118 @@ TEST(Endpoint, OnePeerCannotOpenConnectionsWithoutEnd) {
                                             std::to_string(i) + R"(","sdp":{"type":"offer","sdp":"v=0"}}})"});
   }
   EXPECT_LE(ada.endpoint->connectionCount(), 64U);
+}
+
+/// Two peers whose signals people carry. What they say to each other through the server is laid aside instead.
+class ByHand : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    world.serverFilter = [this](const std::string& from, const std::string& text) {
+      if (text.find("\"dst\"") == std::string::npos || text.find(" probe\"") != std::string::npos) return true;
+      letters.emplace_back(from, text);
+      return false;
+    };
+    ada.start();
+    bob.start();
+    world.runFor(100);
+  }
+  void TearDown() override { EXPECT_EQ(world.violations(), std::vector<std::string>{}); }
+
+  static Config byHand() {
+    Config config;
+    config.byHand = true;
+    return config;
+  }
+  /// The first letter of its kind is brought to whom it is for.
+  void bring(const char* type, Node& to) {
+    for (const auto& [from, text] : letters) {
+      if (text.find(type) == std::string::npos) continue;
+      to.feed(input::SignalingMessage{1, "{\"src\":\"" + from + "\"," + text.substr(1)});
+      return;
+    }
+    ADD_FAILURE() << "no " << type;
+  }
+  std::size_t count(const char* type) const {
+    return static_cast<std::size_t>(std::count_if(letters.begin(), letters.end(), [type](const auto& letter) {
+      return letter.second.find(type) != std::string::npos;
+    }));
+  }
+  ConnectionHandle open(Millis pause) {
+    const ConnectionHandle connection = ada.connect("bob");
+    world.runFor(pause);
+    bring("OFFER", bob);
+    world.runFor(pause);
+    bring("ANSWER", ada);
+    EXPECT_TRUE(world.runUntil([&] { return isOpen(ada, connection) && isOpen(bob, bob.incoming()); }));
+    return connection;
+  }
+
+  World world;
+  Node& ada = world.add("ada", byHand());
+  Node& bob = world.add("bob", byHand());
+  std::vector<std::pair<std::string, std::string>> letters;
+};
+
+TEST_F(ByHand, ADescriptionEachWayIsAllAndMayTakeHours) {
+  open(2 * 3'600'000);
+  EXPECT_EQ(count("OFFER"), 1U);
+  EXPECT_EQ(count("CANDIDATE"), 0U);
+  EXPECT_EQ(ada.count("connection-error") + bob.count("connection-error"), 0U);
+}
+
+TEST_F(ByHand, WhatFollowsIsSignaledThroughTheConnection) {
+  open(60'000);
+  letters.clear();
+  const ConnectionHandle call = ada.connect("bob", ConnectionKind::Media);
+  const ConnectionHandle back = bob.connect("ada");
+  EXPECT_TRUE(world.runUntil([&] { return isOpen(ada, call) && isOpen(bob, back); }));
+  world.runFor(60'000);
+  EXPECT_TRUE(letters.empty());
+}
+
+TEST_F(ByHand, OffersThatCrossInsideTheConnectionAreSettled) {
+  const ConnectionHandle connection = open(60'000);
+  const ConnectionHandle call = ada.connect("bob", ConnectionKind::Media);
+  ASSERT_TRUE(world.runUntil([&] { return isOpen(ada, call) && bob.incomingCount() == 2; }));
+  ada.changeMedia(call, true);
+  bob.changeMedia(bob.incoming(1), true);
+  world.runFor(10'000);
+  EXPECT_EQ(world.unsettled(ada) + world.unsettled(bob), "");
+  EXPECT_TRUE(isOpen(ada, connection));
+}
+
+TEST_F(ByHand, APathThatComesBackIsUsedAgainAndNobodyIsBotheredMeanwhile) {
+  const ConnectionHandle connection = open(60'000);
+  letters.clear();
+  world.pathDown();
+  ASSERT_TRUE(world.runUntil([&] { return ada.state(connection) == ConnectionState::Recovering; }));
+  world.runFor(3'000);
+  world.pathUp();
+  EXPECT_TRUE(world.runUntil([&] { return isOpen(ada, connection) && isOpen(bob, bob.incoming()); }));
+  EXPECT_EQ(count("OFFER"), 0U);
+}
+
+TEST_F(ByHand, WhoAnsweredIsNotPutOffByABrowserThatGaveUpMeanwhile) {
+  const ConnectionHandle connection = ada.connect("bob");
+  world.runFor(1'000);
+  world.pathDown();
+  bring("OFFER", bob);
+  world.runFor(10 * 60'000);
+  EXPECT_FALSE(isClosed(bob, bob.incoming()));
+  world.pathUp();
+  bring("ANSWER", ada);
+  EXPECT_TRUE(world.runUntil([&] { return isOpen(ada, connection) && isOpen(bob, bob.incoming()); }));
+}
+
+TEST_F(ByHand, AnAnswerToWhichNoPathLeadsEndsTheConnection) {
+  world.pathDown();
+  const ConnectionHandle connection = ada.connect("bob");
+  world.runFor(60'000);
+  bring("OFFER", bob);
+  world.runFor(60'000);
+  EXPECT_FALSE(isClosed(ada, connection));
+  bring("ANSWER", ada);
+  EXPECT_TRUE(world.runUntil([&] { return isClosed(ada, connection); }));
 }
 
 }  // namespace

@@ -61,6 +61,9 @@ struct Config {
 
   // -- negotiation -------------------------------------------------------------------------------------
   Trickle trickle = Trickle::Full;
+  /// People carry the signals: one message each way, whole, and as late as they like. So a data connection to a peer
+  /// that no other one leads to has no time-out before it is answered, and all else goes through the connections.
+  bool byHand = false;
   /// Candidates wait this long for company, but for the first of an offer, which lets the other side begin: host
   /// candidates come within a few milliseconds of each other, and every signaling frame costs the server a system call.
   Millis candidateBatch = 20;

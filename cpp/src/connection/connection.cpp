@@ -18,6 +18,9 @@ constexpr Millis kAsleep = 1'500;
 constexpr Millis kLongestStripePause = 30'000;
 // Once the old path won, the side that does not decide waits so long for the other to come through the fresh one.
 constexpr Millis kRacerLinger = 5'000;
+// Who waits for people to bring its answer has the browser check again so often: alone Firefox gives up after 11 s, for
+// good. (Chromium does after 15 s, whatever is done, and begins anew when the other side comes.)
+constexpr Millis kPatientNudge = 2'000;
 // An EXPIRE is about a message that lay at the server for so long. Who was heard meanwhile is there, and only away from
 // the server.
 constexpr Millis kExpiry = 5'000;
@@ -30,9 +33,10 @@ constexpr std::string_view kSideProtocol = "peerbridge.channel.";
 // Of each side's, for one connection.
 constexpr std::size_t kMaxSides = 32;
 
-/// Exactly one side yields when offers cross, and both compute the same: the smaller id is the polite one.
-bool isPolite(const Connection::Identity& identity) {
-  if (identity.localPeer != identity.peer) return identity.localPeer < identity.peer;
+/// Exactly one side yields when offers cross, and both compute the same: the smaller id is the polite one. Where people
+/// carry the signals, each side has names of its own for both.
+bool isPolite(const Connection::Identity& identity, bool byHand) {
+  if (identity.localPeer != identity.peer && !byHand) return identity.localPeer < identity.peer;
   return !identity.outgoing;
 }
 
@@ -133,7 +137,8 @@ Output& Connection::command(OutputType type, Negotiation& link) {
 }
 
 std::unique_ptr<Link> Connection::makeLink(std::uint32_t number, bool offering, Millis now, Slot slot) {
-  auto link = std::make_unique<Link>(isPolite(identity_), config_);
+  auto link = std::make_unique<Link>(isPolite(identity_, config_.byHand), config_);
+  link->setWhole(waitsForPeople());
   newest_ = std::max(newest_, number);
   link->number = number;
   link->slot = slot;
@@ -287,7 +292,14 @@ void Connection::start(Millis now) {
   if (config_.protocol == ProtocolChoice::PeerJs) setProtocol(Protocol::PeerJs);
   negotiationDeadline_ =
       now + (identity_.kind == ConnectionKind::Data ? config_.negotiationTimeout : config_.ringTimeout);
+  if (waitsForPeople()) negotiationDeadline_ = kNever;
   current_ = makeLink(1, true, now);
+}
+
+bool Connection::needsPeople() const { return config_.byHand && !host_.carried(identity_.peer); }
+
+bool Connection::waitsForPeople() const {
+  return phase_ == Phase::Negotiating && identity_.kind == ConnectionKind::Data && needsPeople();
 }
 
 void Connection::answer(Millis now) {
@@ -412,9 +424,10 @@ void Connection::remoteMessage(SignalMessage& message, Millis now) {
         return;
       }
       if (first) {
-        negotiationDeadline_ = now + config_.negotiationTimeout;
+        negotiationDeadline_ = waitsForPeople() ? kNever : now + config_.negotiationTimeout;
         current_ = makeLink(number, false, now);
         link = current_.get();
+        if (waitsForPeople()) link->nudgeAt = now + kPatientNudge;
       } else if (link == nullptr && message.native && message.native->stripe > 0) {
         const std::uint32_t slot = message.native->stripe;
         if (identity_.outgoing || !isUp() || !framing_ || identity_.kind != ConnectionKind::Data) return;
@@ -687,6 +700,8 @@ void Connection::linkStateChanged(LinkHandle handle, LinkState state, Millis now
       pathDown("the path does not answer", now);
       return;
     case LinkState::Failed:
+      // The other side may not even have our answer.
+      if (!identity_.outgoing && waitsForPeople()) return;
       if (phase_ == Phase::Negotiating || (isUp() && !link->everConnected)) {
         fail(ErrorCode::NegotiationFailed,
              "no path to peer \"%\" was found: a TURN server would relay where no direct one exists",
@@ -765,6 +780,8 @@ void Connection::channelOpened(ChannelHandle channel, std::size_t maxMessageSize
 }
 
 void Connection::bindChannel(Millis now) {
+  current_->setWhole(false);
+  current_->nudgeAt = kNever;
   const bool data = identity_.kind == ConnectionKind::Data;
   if (data) negotiationDeadline_ = kNever;
   if (data && isForeign() && !peerJs_) {
@@ -961,14 +978,15 @@ void Connection::tryRestart(Millis now) {
   restartPause_ = std::min(restartPause_ * 2, config_.restartMaxDelay);
   if (fresh_) return;
   // A PeerJS peer answers a second OFFER by throwing the connection away: there the browser's own ICE has to do.
-  if (!isNative() || !current_ || !current_->settled()) return;
+  if (!isNative() || !current_ || !current_->settled() || needsPeople()) return;
   outbox_.add(OutputType::RestartIce).link = current_->handle;
 }
 
 void Connection::race(Millis now) {
   raceAt_ = kNever;
   // One side decides, or both might follow different links.
-  if (!identity_.outgoing || !isNative() || phase_ != Phase::Recovering || fresh_ || planted(Bug::NoRace)) return;
+  if (!identity_.outgoing || !isNative() || phase_ != Phase::Recovering || fresh_ || needsPeople()) return;
+  if (planted(Bug::NoRace)) return;
   fresh_ = makeLink(newest_ + 1, true, now);
   fresh_->givenUpAt = now + config_.raceRenewal;
   fresh_->nudgeAt = now + config_.nudgeDelay;
@@ -1049,7 +1067,7 @@ Millis Connection::deadline() const {
   Millis next = std::min({negotiationDeadline_, budgetUntil_, lingerUntil_, pulseAt_, stripeAt_});
   for (const std::unique_ptr<Link>& stripe : stripes_) next = std::min({next, stripe->deadline(), stripe->givenUpAt});
   if (phase_ == Phase::Recovering) next = std::min({next, restartAt_, raceAt_});
-  if (current_) next = std::min(next, current_->deadline());
+  if (current_) next = std::min({next, current_->deadline(), current_->nudgeAt});
   if (fresh_)
     next =
         std::min({next, fresh_->deadline(), fresh_->givenUpAt, phase_ == Phase::Recovering ? fresh_->nudgeAt : kNever});
@@ -1084,6 +1102,10 @@ void Connection::timeout(Millis now) {
     return;
   }
   if (now >= pulseAt_) checkPulse(now);
+  if (current_ && now >= current_->nudgeAt) {
+    current_->nudgeAt = waitsForPeople() ? now + kPatientNudge : kNever;
+    current_->nudge(*this);
+  }
   if (fresh_ && now >= fresh_->givenUpAt) {
     if (fresh_->everConnected && phase_ == Phase::Recovering) {
       fresh_->givenUpAt = now + config_.raceRetry;  // its channel is about to open

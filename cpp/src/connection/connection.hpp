@@ -36,6 +36,8 @@ class Connection final : private Negotiation::Sink {
     virtual void own(HandleKind kind, std::uint32_t handle, ConnectionHandle connection) = 0;
     /// Messages leave now: the server is there, or another connection leads to the peer.
     [[nodiscard]] virtual bool reachable(const std::string& peer) = 0;
+    /// Another connection leads to the peer.
+    [[nodiscard]] virtual bool carried(const std::string& peer) = 0;
     /// One connection more (1) or less (-1) is recovering.
     virtual void recovering(int change, Millis now) = 0;
     /// The browser found a path to a peer that was lost: then the way to the server is likely back, too.
@@ -227,6 +229,10 @@ class Connection final : private Negotiation::Sink {
   void tryRestart(Millis now);
   void checkPulse(Millis now);
   void sayBye(const char* why, Millis now);
+  /// Only people could carry its signals now.
+  [[nodiscard]] bool needsPeople() const;
+  /// They do, and nobody knows how long they take.
+  [[nodiscard]] bool waitsForPeople() const;
   void peerClosed(bool rejected, Millis now);
   void address(SignalMessage& message, MessageType type, const Link& link) const;
 

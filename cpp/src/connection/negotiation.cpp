@@ -144,8 +144,7 @@ void Negotiation::localSet(Description* description, Sink& sink, Millis now) {
   own_ = std::move(*description);
   // Where the credentials stay, nothing is gathered, and no event says so.
   gathered_ = gathered_ || iceUfrags(own_.sdp) == completeUfrags_;
-  const bool whole =
-      config_.trickle == Trickle::None || (config_.trickle == Trickle::Half && own_.type == SdpType::Offer);
+  const bool whole = trickle() == Trickle::None || (trickle() == Trickle::Half && own_.type == SdpType::Offer);
   holding_ = true;
   holdUntil_ = now + config_.gatherTimeout;
   if (!whole) releaseHold(sink, now);
@@ -237,7 +236,7 @@ void Negotiation::opFailed(Op op, const std::string& why, Sink& sink, Millis now
 
 void Negotiation::releaseHold(Sink& sink, Millis now) {
   holding_ = false;
-  if (config_.trickle != Trickle::Full) {
+  if (trickle() != Trickle::Full) {
     // What was gathered until now is inside the description.
     for (CandidateInit& candidate : outgoing_) gone_.push_back(std::move(candidate));
     outgoing_.clear();
@@ -281,7 +280,7 @@ void Negotiation::localCandidate(CandidateInit& candidate, Sink& sink, Millis no
   // Another generation: what belonged to the old one is of no use.
   if (!gone_.empty() && gone_.back().usernameFragment != candidate.usernameFragment) gone_.clear();
   // The other side cannot use them one by one: those that are late are lost, as it was asked for.
-  if (config_.trickle == Trickle::None && !holding_ && busy_ == Busy::None) return;
+  if (trickle() == Trickle::None && !holding_ && busy_ == Busy::None) return;
   outgoing_.push_back(std::move(candidate));
   // Before its description a candidate means nothing to the other side.
   if (holding_ || busy_ == Busy::SettingLocalOffer || busy_ == Busy::SettingLocalAnswer) return;

@@ -43,6 +43,9 @@ class Negotiation {
   /// `polite`: this side yields when two offers cross. Both sides derive it from the two ids.
   Negotiation(bool polite, const Config& config) : polite_(polite), config_(config) {}
 
+  /// From now on descriptions wait for their candidates and none follow, whatever is configured; or no longer.
+  void setWhole(bool whole) { whole_ = whole; }
+
   /// An offer is wanted: at the start, or because the browser fired negotiationneeded.
   void need(Sink& sink, Millis now);
   /// The browser fired negotiationneeded. Ignored where the browser is bound to fire again (webrtc-pc §4.7.3).
@@ -112,6 +115,7 @@ class Negotiation {
     std::uint32_t seen = 0;  ///< of an offer
   };
 
+  [[nodiscard]] Trickle trickle() const { return whole_ ? Trickle::None : config_.trickle; }
   void step(Sink& sink, Millis now);
   void apply(Remote& remote, Busy busy, Sink& sink);
   void localSet(Description* description, Sink& sink, Millis now);
@@ -130,6 +134,7 @@ class Negotiation {
   bool peerJs_ = false;
   bool confirmed_ = false;
   bool exchanged_ = false;
+  bool whole_ = false;
 
   Signaling signaling_ = Signaling::Stable;
   Busy busy_ = Busy::None;
