@@ -25,7 +25,10 @@ export {
   SocketEventType,
 } from './enums.js'
 export { type Supports, type Supports as UtilSupportsObj, util } from './peerjs/util.js'
-export { broadcastChannel, type BroadcastChannelOptions, custom, type CustomMessage, type CustomOptions } from './signaling/index.js'
+export {
+  broadcastChannel, type BroadcastChannelOptions, custom, type CustomMessage, type CustomOptions, manual, type ManualOptions,
+  type ManualTransport,
+} from './signaling/index.js'
 export * as signaling from './signaling/index.js'
 export type { SignalingChannel, SignalingHandlers, SignalingTransport } from './signaling/index.js'
 export { BufferedConnection, MsgPack, MsgPackPeer, StreamConnection } from './peerjs/connections.js'

@@ -331,8 +331,9 @@ export class Peer extends Emitter<PeerEvents> {
     this.#state = 'connecting'
     if (id !== undefined && validateId(id)) this.#id = id
     this.#transport = typeof options.signaling === 'object' && 'connect' in options.signaling ? options.signaling : peerServer(options)
+    this.#transport.attach?.(this)
     this.#driver = new Driver({
-      config: coreConfig(options),
+      config: coreConfig(options, this.#transport),
       rtc: options.turn ? { ...options.config } : options.config,
       turn: options.turn && 'url' in this.#transport ? id => (this.#transport as PeerServerTransport).url('turn', id, options.token) : undefined,
       warm: options.warm,
@@ -524,13 +525,16 @@ function resolve(given: PeerOptions, live: boolean): ResolvedPeerOptions {
   return options
 }
 
-function coreConfig({ autoReconnect, limits, pingInterval, protocol, timers, trickle }: ResolvedPeerOptions): CoreConfig {
+function coreConfig(
+  { autoReconnect, limits, pingInterval, protocol, timers, trickle }: ResolvedPeerOptions, { byHand }: SignalingTransport,
+): CoreConfig {
   const { retries, delay } = typeof autoReconnect === 'object' ? autoReconnect : {}
   return defined({
     seed: crypto.getRandomValues(new Uint32Array(1))[0]!,
     protocol,
     trickle,
     autoReconnect: !!autoReconnect,
+    byHand,
     reconnectRetries: retries,
     reconnectDelay: delay,
     heartbeatInterval: pingInterval,

@@ -1,4 +1,5 @@
 export { broadcastChannel, type BroadcastChannelOptions } from './broadcast-channel.js'
 export { custom, type CustomMessage, type CustomOptions } from './custom.js'
+export { manual, type ManualOptions, type ManualTransport } from './manual.js'
 export { peerServer, type PeerServerLocation } from './peer-server.js'
 export type { SignalingChannel, SignalingHandlers, SignalingTransport } from './transport.js'

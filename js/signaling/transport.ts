@@ -1,3 +1,5 @@
+import type { Peer } from '../peer.js'
+
 /** What a transport tells about one channel. After `closed` nothing follows. */
 export interface SignalingHandlers {
   /** The way to the server is open; what the server says then is a message. */
@@ -31,6 +33,10 @@ export interface SignalingTransport {
   readonly name: string
   /** Is not to be connected before the core asks for it. */
   readonly late?: boolean
+  /** People carry what it is given: one message each way, whole, and they take their time. See manual.ts. */
+  readonly byHand?: boolean
+  /** Told once whose it is, before anything else. */
+  attach?(peer: Peer): void
   /**
    * Called for every attempt; must not throw: what is wrong at once is reported by `closed`, later.
    * @param progress what the server is told of messages that were counted, as a query; asked again for every request

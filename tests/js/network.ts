@@ -76,6 +76,8 @@ export class Network {
   serverUp = true
   /** Browsers without network. */
   readonly cut = new Set<string>()
+  /** Does gathering end? */
+  gathers = true
   /** Pairs of browsers between which there is no path. */
   pathless = false
   readonly sockets = new Map<string, Set<Socket>>()
@@ -339,6 +341,7 @@ export class RoughPeerConnection {
     const version = this.said.push([...this.senders])
     const sdp = `v=0\r\no=- ${this.number} ${version} IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n`
       + `a=mid:0\r\na=ice-ufrag:${this.#ufrag}\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n`
+      + `a=fingerprint:sha-256 ${this.number.toString(16).padStart(64, '0').replace(/..(?=.)/g, '$&:')}\r\n`
     this.localDescription = { type, sdp }
     this.signalingState = type === 'offer' ? 'have-local-offer' : 'stable'
     this.#needed = false
@@ -347,6 +350,7 @@ export class RoughPeerConnection {
       this.onicecandidate?.({ candidate: {
         candidate: `candidate:${this.#generation} 1 udp 1 127.0.0.1 9 typ host`, sdpMid: '0', sdpMLineIndex: 0, usernameFragment: this.#ufrag,
       } })
+      if (!this.net.gathers) return
       this.iceGatheringState = 'complete'
       this.onicegatheringstatechange?.()
     })
@@ -384,7 +388,7 @@ export class RoughPeerConnection {
   get #ufrag(): string { return `u${this.number}g${this.#generation}` }
 
   get other(): RoughPeerConnection | undefined {
-    const number = /o=- (\d+)/.exec(this.remoteDescription?.sdp ?? '')?.[1]
+    const number = /ice-ufrag:u(\d+)g/.exec(this.remoteDescription?.sdp ?? '')?.[1]
     return number === undefined ? undefined : this.net.pcs[Number(number)]
   }
 

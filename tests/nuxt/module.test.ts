@@ -38,7 +38,7 @@ describe('what every peer starts from', () => {
 describe('auto-imports', () => {
   /** For people who build on the package, not for applications: too general to take a name away from them. */
   const meant = new Set([
-    'default', 'version', 'signaling', 'createEventHook', 'injectPeerDefaults', 'providePeerDefaults',
+    'default', 'version', 'signaling', 'broadcastChannel', 'custom', 'manual', 'createEventHook', 'injectPeerDefaults', 'providePeerDefaults',
     'BufferedConnection', 'StreamConnection', 'MsgPack', 'MsgPackPeer',
   ])
 
