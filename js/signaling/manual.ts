@@ -131,6 +131,9 @@ class Manual implements ManualTransport {
     // By themselves, too: the core has them checked again while it waits.
     const candidates = [...sdp.matchAll(/^a=(candidate:.*)\r$/gm)].map(([, candidate]) => ({ candidate, sdpMid: '0', sdpMLineIndex: 0 }))
     if (candidates.length > 0) this.#tell('CANDIDATE', peer, { candidates, peerbridge })
+    const connection = this.#connection(peer)
+    connection?.on('error', (error: PeerError) => code.reject(error))
+    connection?.on('close', () => code.reject(new PeerError('connection-closed', 'The connection was closed before it had a code.', { peer })))
     try {
       return await code.promise
     }
@@ -157,6 +160,10 @@ class Manual implements ManualTransport {
     return open.promise
   }
 
+  #connection(peer: string): DataConnection | undefined {
+    return this.#peer?.connections[peer]?.find(one => one.connectionId === connectionId) as DataConnection | undefined
+  }
+
   #owner(): Peer {
     if (this.#peer) return this.#peer
     throw new PeerError('invalid-state', 'This manual() has no peer yet: new Peer({ signaling: … }) comes first.')
@@ -171,7 +178,7 @@ class Manual implements ManualTransport {
     if (!code) {
       // connect() to somebody whom nobody has invited.
       const known = this.#marks.has(dst) || [...this.#invitations.values()].some(({ peer }) => peer === dst)
-      if (type === 'OFFER' && !known && !this.#peer?.connections[dst]?.some(({ connectionId: id }) => id === connectionId)) {
+      if (type === 'OFFER' && !known && !this.#connection(dst)) {
         queueMicrotask(() => handlers.message(expireMessage(dst)))
       }
       return
@@ -185,7 +192,7 @@ class Manual implements ManualTransport {
     const { sdp: { type, sdp }, peerbridge: native } = message.payload as Description
     if (!native) throw new PeerError('invalid-argument', 'Codes are for the native protocol: leave the option protocol out.')
     const { code, mark } = (await core()).toCode({ type, sdp, mark: this.#marks.get(peer) ?? 0 })
-    const connection = this.#peer!.connections[peer]?.find(one => one.connectionId === connectionId) as DataConnection | undefined
+    const connection = this.#connection(peer)
     if (type === 'offer' && connection) this.#invitations.set(mark, { peer, connection, native })
     return code
   }
