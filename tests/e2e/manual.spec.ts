@@ -112,6 +112,7 @@ test('two pages connect by two codes, with no server, in at most 180 characters 
 })
 
 test('a connection that was made by hand signals calls, further connections and an ICE restart through itself', async ({ context }) => {
+  test.slow()
   const strangers = await alone(context)
   await context.grantPermissions(['camera', 'microphone'], { origin: 'https://page.test' })
   const [ada, bob] = [await person(context), await person(context)]
