@@ -258,9 +258,10 @@ bool readDescription(Text sdp, Facts& facts) {
   return true;
 }
 
-void appendHex(std::string& out, std::uint8_t byte) {
-  out += kIceChars[byte >> 4U];
-  out += kIceChars[byte & 15U];
+/// `digits`: kDigits for capital letters, which RFC 8122 §5 wants in fingerprints and Firefox insists on, or kIceChars.
+void appendHex(std::string& out, std::uint8_t byte, const char* digits) {
+  out += digits[byte >> 4U];
+  out += digits[byte & 15U];
 }
 
 void appendNumber(std::string& out, std::uint32_t number) { out += std::to_string(number); }
@@ -273,7 +274,7 @@ void appendAddress(std::string& out, const Candidate& candidate) {
     if (candidate.kind == kV4) {
       appendNumber(out, candidate.address[i]);
     } else {
-      appendHex(out, candidate.address[i]);
+      appendHex(out, candidate.address[i], kIceChars);
     }
   }
   if (candidate.kind == kName) out += ".local";
@@ -296,7 +297,7 @@ void append(std::string& out, const char* pattern, const Facts& facts, unsigned 
       case 3:
         for (std::size_t i = 0; i < 32; ++i) {
           if (i > 0) out += ':';
-          appendHex(out, facts.fingerprint[i]);
+          appendHex(out, facts.fingerprint[i], kDigits);
         }
         break;
       case 4:
