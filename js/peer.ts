@@ -9,7 +9,7 @@ import { MediaConnection } from './media-connection.js'
 import type { Serializers } from './peerjs/serializations.js'
 import { type JoinOptions, Room, stringify } from './room.js'
 import type { SignalingName } from './signaling/choose.js'
-import { peerServer, type PeerServerTransport } from './signaling/peer-server.js'
+import { peerServer } from './signaling/peer-server.js'
 import type { SignalingTransport } from './signaling/transport.js'
 import { cloudHost, cloudPort, defaultConfig, isSecure, randomToken, validateId } from './util.js'
 
@@ -334,8 +334,8 @@ export class Peer extends Emitter<PeerEvents> {
     this.#transport.attach?.(this)
     this.#driver = new Driver({
       config: coreConfig(options, this.#transport),
-      rtc: options.turn ? { ...options.config } : options.config,
-      turn: options.turn && 'url' in this.#transport ? id => (this.#transport as PeerServerTransport).url('turn', id, options.token) : undefined,
+      rtc: { ...options.config },
+      turn: options.turn,
       warm: options.warm,
       transport: this.#transport,
       start: { ...(id !== undefined && { id }), token: options.token },

@@ -59,7 +59,7 @@ export interface Runtime {
   /** See spare.ts. */
   spare(rtc: RTCConfiguration): { take(): RTCPeerConnection, renew(): void, dispose(): void }
   /** See relays.ts. */
-  relays(rtc: RTCConfiguration, url: (id: string) => string, changed: () => void): {
+  relays(options: DriverOptions, links: ReadonlyMap<number, { readonly pc: RTCPeerConnection }>): {
     readonly ready: Promise<void>, opened(id: string): void, dispose(): void
   }
 }
@@ -94,8 +94,8 @@ export interface DriverOptions {
   rtc: RTCConfiguration
   /** Keeps an RTCPeerConnection ready. */
   warm?: boolean
-  /** Where credentials of TURN servers are, for who is known by this id. `rtc` is changed then. */
-  turn?: ((id: string) => string) | undefined
+  /** See PeerOptions. `rtc.iceServers` is changed then. */
+  turn?: boolean | undefined
   transport: SignalingTransport
   /** What the core is told first, and the server too, while the core is on its way. */
   start?: { id?: string, token: string }
@@ -210,12 +210,7 @@ export class Driver {
       this.#armed = null
       this.feed({ type: 'timeout' })
     })
-    const { rtc, turn } = options
-    if (turn) {
-      this.#relays = runtime.relays(rtc, turn, () => {
-        for (const { pc } of this.#links.values()) pc.setConfiguration({ ...pc.getConfiguration(), iceServers: rtc.iceServers! })
-      })
-    }
+    if (options.turn) this.#relays = runtime.relays(options, this.#links)
     if (options.warm) this.#spare = runtime.spare(options.rtc)
     runtime.watch((input) => {
       if (input.type === 'network' && (input.change === 'online' || input.change === 'changed')) this.#spare?.renew()

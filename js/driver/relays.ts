@@ -3,6 +3,11 @@
 // takes them up with its next ICE restart (JSEP, RFC 8829, section 4.1.18). An allocation that runs outlives its credentials, so
 // nothing has to restart only because they change.
 
+import type { PeerServerTransport } from '../signaling/peer-server.js'
+import type { DriverOptions } from './driver.js'
+
+type Links = ReadonlyMap<number, { readonly pc: RTCPeerConnection }>
+
 /** A server that does not answer must not keep a connection waiting, ms. */
 const patience = 3_000
 /** After it failed, ms. */
@@ -18,8 +23,9 @@ export class Relays {
   readonly #rtc: RTCConfiguration
   /** The application's own. */
   readonly #own: readonly RTCIceServer[]
-  readonly #url: (id: string) => string
-  readonly #changed: () => void
+  readonly #links: Links
+  /** Where credentials are, for who is known by this id; null where nobody can be asked. */
+  readonly #url: ((id: string) => string) | null
   readonly #end = new AbortController()
   #settle = (): void => {}
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -28,15 +34,15 @@ export class Relays {
   #asking = false
 
   /**
-   * @param rtc what every RTCPeerConnection is made with; its `iceServers` are kept up to date
-   * @param url where credentials are, for who is known by this id
-   * @param changed there are others
+   * @param options of the driver: what every RTCPeerConnection is made with, whose `iceServers` are kept up to date; and the way
+   *   to the server
+   * @param links the RTCPeerConnections that are there
    */
-  constructor(rtc: RTCConfiguration, url: (id: string) => string, changed: () => void) {
+  constructor({ rtc, start, transport }: Pick<DriverOptions, 'rtc' | 'start' | 'transport'>, links: Links) {
     this.#rtc = rtc
     this.#own = rtc.iceServers ?? []
-    this.#url = url
-    this.#changed = changed
+    this.#links = links
+    this.#url = 'url' in transport ? id => (transport as PeerServerTransport).url('turn', id, start?.token ?? '') : null
     this.ready = new Promise((resolve) => { this.#settle = resolve })
   }
 
@@ -60,6 +66,7 @@ export class Relays {
 
   async #ask(id: string): Promise<void> {
     if (this.#asking) return
+    if (!this.#url) return this.#settle()
     this.#asking = true
     const impatience = setTimeout(this.#settle, patience)
     let again: number | undefined = pause
@@ -73,7 +80,7 @@ export class Relays {
         this.#rtc.iceServers = [...this.#own, ...iceServers]
         this.#until = performance.now() + ttl * spent * 1000
         again = ttl * spent * 1000
-        this.#changed()
+        for (const { pc } of this.#links.values()) pc.setConfiguration({ ...pc.getConfiguration(), iceServers: this.#rtc.iceServers })
       }
     }
     catch { // without them, as if there were none

@@ -28,7 +28,7 @@ export async function loadRuntime(wasm?: CoreSource): Promise<Runtime> {
     timer: fire => new PunctualTimer(fire),
     turn: flush => new Turn(flush),
     spare: rtc => new Spare(rtc),
-    relays: (rtc, url, changed) => new Relays(rtc, url, changed),
+    relays: (options, links) => new Relays(options, links),
     iterate,
     messages: (driver, owner) => new Messages(driver, owner),
   }

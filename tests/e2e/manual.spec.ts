@@ -11,10 +11,10 @@ declare global {
   interface Window {
     pb: typeof Peerbridge
     by: Peerbridge.ManualTransport
-    self: Peerbridge.Peer
+    mine: Peerbridge.Peer
     /** The latest connection. */
     conn: Peerbridge.DataConnection
-    heard: unknown[]
+    said: unknown[]
     descriptions: string[]
   }
 }
@@ -52,7 +52,7 @@ async function person(context: BrowserContext): Promise<Page> {
   const page = await open(context)
   await page.evaluate(() => {
     window.by = window.pb.manual()
-    window.heard = []
+    window.said = []
     window.descriptions = []
     const Native = RTCPeerConnection
     window.RTCPeerConnection = class extends Native {
@@ -61,10 +61,10 @@ async function person(context: BrowserContext): Promise<Page> {
         return super.setRemoteDescription(description)
       }
     }
-    const peer = window.self = new window.pb.Peer({ signaling: window.by, config: { iceServers: [] } })
+    const peer = window.mine = new window.pb.Peer({ signaling: window.by, config: { iceServers: [] } })
     peer.on('connection', (conn) => {
       window.conn = conn
-      conn.on('data', data => window.heard.push(data))
+      conn.on('data', data => window.said.push(data))
     })
   })
   return page
@@ -80,7 +80,7 @@ async function talk(from: Page, to: Page, text: string): Promise<void> {
     await window.conn.send(text)
     await window.conn.delivered()
   }, text)
-  await to.waitForFunction(text => window.heard.includes(text), text)
+  await to.waitForFunction(text => window.said.includes(text), text)
 }
 
 async function connect(ada: Page, bob: Page): Promise<{ invitation: string, answered: string }> {
@@ -117,10 +117,10 @@ test('a connection that was made by hand signals calls, further connections and 
   await context.grantPermissions(['camera', 'microphone'], { origin: 'https://page.test' })
   const [ada, bob] = [await person(context), await person(context)]
   await connect(ada, bob)
-  await bob.evaluate(() => void window.self.on('call', call => call.answer()))
+  await bob.evaluate(() => void window.mine.on('call', call => call.answer()))
   await ada.evaluate(async () => {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: true })
-    const call = window.self.call(window.conn.peer, stream)
+    const call = window.mine.call(window.conn.peer, stream)
     await new Promise<void>((resolve, reject) => {
       call.on('error', reject)
       const look = (): void => { if (call.open) resolve() }
@@ -129,7 +129,7 @@ test('a connection that was made by hand signals calls, further connections and 
     })
   })
   await bob.evaluate(async () => {
-    const second = window.self.connect(window.conn.peer)
+    const second = window.mine.connect(window.conn.peer)
     await new Promise<void>((resolve, reject) => {
       second.on('open', resolve)
       second.on('error', reject)
@@ -165,11 +165,11 @@ test('two tabs of one browser connect over a BroadcastChannel, and a tab that is
   const start = async (id: string): Promise<Page> => {
     const page = await open(context)
     await page.evaluate(async (id) => {
-      window.heard = []
-      const peer = window.self = new window.pb.Peer(id, { signaling: window.pb.broadcastChannel(), config: { iceServers: [] } })
+      window.said = []
+      const peer = window.mine = new window.pb.Peer(id, { signaling: window.pb.broadcastChannel(), config: { iceServers: [] } })
       peer.on('connection', (conn) => {
         window.conn = conn
-        conn.on('data', data => window.heard.push(data))
+        conn.on('data', data => window.said.push(data))
       })
       await peer.ready
     }, id)
@@ -183,9 +183,9 @@ test('two tabs of one browser connect over a BroadcastChannel, and a tab that is
   }))
   expect(problem).toBe('unavailable-id')
   const connecting = (page: Page, to: string): Promise<string> => page.evaluate(to => new Promise<string>((resolve) => {
-    const conn = window.conn = window.self.connect(to)
+    const conn = window.conn = window.mine.connect(to)
     conn.on('open', () => resolve('open'))
-    window.self.once('error', ({ type }) => resolve(type))
+    window.mine.once('error', ({ type }) => resolve(type))
   }), to)
   expect(await connecting(ada, 'bob')).toBe('open')
   await talk(ada, bob, 'hello bob')

@@ -120,7 +120,7 @@ export const runtime = (core: FakeCore): Runtime => ({
   files,
   transport: first => first,
   join: () => Promise.resolve(),
-  relays: (rtc, url, changed) => new Relays(rtc, url, changed),
+  relays: (options, links) => new Relays(options, links),
   watch: watchEnvironment,
   path: readPath,
   timer: fire => new PunctualTimer(fire),

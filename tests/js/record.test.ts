@@ -113,6 +113,7 @@ describe('what is run ahead so that browsers have compiled it', () => {
     const seen: string[] = []
     const disposed: boolean[] = []
     prime({
+      ...factory,
       create(config, now) {
         const core = factory.create(config, now)
         const mine = disposed.push(false) - 1
