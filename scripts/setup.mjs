@@ -56,6 +56,8 @@ const packages = {
     'chromium': () => chromium() !== undefined && existsSync(chromium()),
     // a page without a single font measures everything as nothing
     'fonts-liberation': () => existsSync('/usr/share/fonts') && ['truetype', 'opentype'].some(kind => existsSync(join('/usr/share/fonts', kind))),
+    // Debian starts a service of it, which nobody here uses: tests start their own, on sockets in folders of their own
+    'redis-server': () => onPath('redis-server'),
     // the packed tarball is unpacked, the demo is pulled from git: both are there on almost every machine
     'git': () => onPath('git'),
   },

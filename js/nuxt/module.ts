@@ -40,6 +40,14 @@ export interface ModuleOptions {
   server?: ServerLimits
 
   /**
+   * `redis://…` that several instances of the application share, which makes them one for those who signal. Needs the package
+   * `ioredis`. Stays on the server; can be set when it starts, as `NUXT_PEERBRIDGE_SERVER_REDIS`, where something is written down here.
+   *
+   * @default none: everything is in the memory of one instance
+   */
+  redis?: string
+
+  /**
    * STUN and TURN servers of every peer. They are in the page for everybody to read: a TURN server belongs here only
    * with credentials that end soon (`createTurnCredentials` of `peerbridge/server`).
    *
@@ -120,7 +128,8 @@ const module: NuxtModule<ModuleOptions> = defineNuxtModule<ModuleOptions>({
         ...(options.server?.turn && { turn: true }),
       },
     })
-    config.peerbridge = defu(config.peerbridge as Partial<PrivatePeerbridgeConfig> | undefined, { server: { ...options.server } })
+    const server = { ...options.server, ...(options.redis && { redis: options.redis }) }
+    config.peerbridge = defu(config.peerbridge as Partial<PrivatePeerbridgeConfig> | undefined, { server })
 
     // ---- the page
     addPlugin(resolve('./runtime/app/plugin.client'))

@@ -21,6 +21,9 @@ function signaling(): SignalingServer {
 
   void running?.server.close()
   const server = createSignalingServer(options)
+  // Told here, for there is nobody who waits for it to listen.
+  // eslint-disable-next-line no-console
+  server.hub.ready.catch((error: unknown) => console.error(error instanceof Error ? error.message : error))
   shared[slot] = { config, server }
   return server
 }
