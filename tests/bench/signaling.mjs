@@ -1,6 +1,6 @@
 /**
  * The signaling server beside the npm package `peer`: what a message, a connection and an idle client cost, and how many of them
- * there may be. Each server is a process of its own, whose CPU time (utime + stime) and memory the system tells; clients are other
+ * there may be. Each server is a process of its own, whose CPU time (user and system) and memory the system tells; clients are other
  * processes; loopback. The servers take turns.
  *
  *     npm run bench:signaling [-- --only messages,connection,latency,scaling,memory,many] [--rounds 9] [--write]
@@ -9,7 +9,7 @@
  * `--cpuprofile folder` keeps what the servers did; `--record` writes signaling/frames.json anew, with a browser.
  */
 import { fork, spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
@@ -36,9 +36,9 @@ export async function main(args) {
   const given = options(args, {
     only: ['messages', 'connection', 'latency', 'scaling', 'memory', 'many'],
     lanes: ['peerbridge', 'counted', 'peer', 'ws'],
-    rounds: 9,
-    /** Of each lane in each round. */
-    ms: 1500,
+    rounds: 31,
+    /** Of each lane in each round: short, so that what disturbs one disturbs all. */
+    ms: 250,
     /** Connected clients, where it does not say otherwise. */
     clients: 200,
     /** Pairs that talk at the same moment. */
@@ -121,8 +121,8 @@ async function connection(given, file) {
 
 async function latency(given, file) {
   const all = {}
-  const measured = await rounds(given, file, given.lanes, async ({ lane, farm }) => {
-    const { latencies } = await farm.ask('pace', { text: offer, perSecond: 1000, ms: given.ms * 2 })
+  const measured = await rounds({ ...given, rounds: Math.min(given.rounds, 9) }, file, given.lanes, async ({ lane, farm }) => {
+    const { latencies } = await farm.ask('pace', { text: offer, perSecond: 1000, ms: given.ms * 4 })
     ;(all[lane] ??= []).push(...latencies)
     return { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) }
   })
@@ -145,7 +145,7 @@ async function scaling(given, file) {
         await farm.ask('connect', { port: server.port, name: 'c', counts: lanes[lane].counts, count: size - connected })
       }
       connected = size
-      for (let round = -1; round < Math.min(given.rounds, 5); round++) {
+      for (let round = -1; round < Math.min(given.rounds, 11); round++) {
         for (const { lane, play } of turned(running, round)) {
           const result = await play({ script: [[0, offer], [1, offer]], wide: given.wide, ms: given.ms })
           if (round >= 0) measured[lane][at].push(result.cpu / result.messages)
@@ -321,12 +321,12 @@ async function startServer(name, file, profiles) {
     child.on('message', listener)
     child.once('exit', code => reject(new Error(`the server ${name} ended with ${code}`)))
   })
-  const stat = () => readFileSync(`/proc/${child.pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')
+  const tasks = `/proc/${child.pid}/task`
   const port = await answer('port')
   return {
     port,
-    /** utime + stime (proc(5), fields 14 and 15; of these fields two are cut off, and they count from 1) in µs. */
-    cpu: () => (Number(stat()[11]) + Number(stat()[12])) * 10_000,
+    /** What utime + stime of its threads are, finer than in steps of 10 ms: the time that they ran (sched-stats, first field), µs. */
+    cpu: () => readdirSync(tasks).reduce((sum, task) => sum + Number(readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ')[0]), 0) / 1000,
     rss: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))[1]) * 1024,
     async collected() {
       const rss = answer('rss')
