@@ -340,7 +340,7 @@ export class RoughPeerConnection {
     const type = this.signalingState === 'have-remote-offer' ? 'answer' : 'offer'
     const version = this.said.push([...this.senders])
     const sdp = `v=0\r\no=- ${this.number} ${version} IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n`
-      + `a=mid:0\r\na=ice-ufrag:${this.#ufrag}\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n`
+      + `a=mid:0\r\na=sctp-port:5000\r\na=ice-ufrag:${this.#ufrag}\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n`
       + `a=fingerprint:sha-256 ${this.number.toString(16).padStart(64, '0').replace(/..(?=.)/g, '$&:')}\r\n`
     this.localDescription = { type, sdp }
     this.signalingState = type === 'offer' ? 'have-local-offer' : 'stable'
