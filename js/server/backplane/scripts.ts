@@ -56,12 +56,13 @@ local function keep(id, text, bytes)
   return bytes
 end
 
--- False when the client is not there.
-local function deliver(id, text)
+-- False when the client is not there; of what may wait, also when something waits already: its instance missed that and is about
+-- to ask for it, and nothing passes it.
+local function deliver(id, text, waits)
   local client = P .. 'c:' .. id
   local v = call('HMGET', client, 'at', 'lost', 'session', 'sent', 'bytes', 'box', 'outage')
   local at = v[1]
-  if not at or v[2] then return false end
+  if not at or v[2] or (waits and call('EXISTS', P .. 'h:' .. id) == 1) then return false end
   local number = 0
   if v[3] then
     if v[6] == '1' and (call('LLEN', P .. 'k:' .. id) >= DESTINATION_MESSAGES or tonumber(v[5]) >= DESTINATION_BYTES) then
@@ -281,7 +282,8 @@ elseif kind == 'description' and id ~= dst and call('EXISTS', P .. 'c:' .. dst) 
     call('PEXPIRE', P .. 't:' .. one, 86400000)
   end
 end
-if deliver(dst, text) or kind == 'leave' or kind == 'expire' then return { 1 } end
+local waits = wait == '1' and kind ~= 'leave' and kind ~= 'expire'
+if deliver(dst, text, waits) or kind == 'leave' or kind == 'expire' then return { 1 } end
 local how, due = 'full', nil
 if wait == '1' then how, due = hold(id, dst, text) end
 if how == 'full' then deliver(id, expiry(dst, id)) end
@@ -294,7 +296,7 @@ return deliver(ARGV[1], ARGV[3]) and 1 or 0`,
 
   /** src, dst, text: reached the instance of dst too late. */
   again: `
-if deliver(ARGV[2], ARGV[3]) then return 0 end
+if deliver(ARGV[2], ARGV[3], true) then return 0 end
 local how, due = hold(ARGV[1], ARGV[2], ARGV[3])
 return due or 0`,
 
