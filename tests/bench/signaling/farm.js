@@ -100,14 +100,14 @@ const work = {
 
   /**
    * Scripts between two clients, over and over: each frame leaves when the one before it has come. `wide` pairs at a time, every
-   * pair in turn; `burst` times the script at once.
-   * @param script [from 0 or 1, text with the id of the other as `{dst}`]
+   * pair in turn, with each script in turn; `burst` times each frame at once.
+   * @param scripts each a list of [from 0 or 1, text with the id of the other as `{dst}`]
    */
-  async play({ script, wide, burst = 1, ms, used = clients.length }) {
+  async play({ scripts, wide, burst = 1, ms, used = clients.length }) {
     const pairs = Array.from({ length: used >> 1 }, (_, i) => {
       const two = [clients[2 * i], clients[2 * i + 1]]
       const beat = lane.counts && two.map(client => got => client.socket.write(frame(`{"type":"HEARTBEAT","got":${got}}`)))
-      return { two, beat, frames: script.map(([from, text]) => frame(text.replaceAll('{dst}', two[1 - from].id))), heard: [0, 0] }
+      return { two, beat, script: scripts[i % scripts.length], frames: [], heard: [0, 0] }
     })
     let messages = 0
     let plays = 0
@@ -128,11 +128,13 @@ const work = {
         do pair = pairs[turn++ % pairs.length]
         while (running.has(pair))
         running.add(pair)
+        const { script } = pair
         let at = 0
         let missing = 0
         const send = () => {
           const [from] = script[at]
           missing = burst
+          pair.frames[at] ??= frame(script[at][1].replaceAll('{dst}', pair.two[1 - from].id))
           for (let i = 0; i < burst; i++) pair.two[from].socket.write(pair.frames[at])
           pair.two[1 - from].heard = (bytes, client) => {
             if (bytes.length < 40 && bytes[9] === 0x4f && bytes[10] === 0x50) return // OPEN: an answer to a heartbeat
