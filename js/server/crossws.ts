@@ -63,7 +63,6 @@ export function createHooks(hub: Hub): SignalingHooks {
       const link = socket ? new SocketLink(socket) : new PeerLink(peer)
       links.set(peer, link)
       if (socket) limitPayload(socket, maxPayload(hub))
-      socket?.on('pong', () => link.heard())
       enter(hub, link, peer.request?.url, peer.request?.headers, peer.remoteAddress)
     },
 
@@ -88,21 +87,18 @@ export function createHooks(hub: Hub): SignalingHooks {
   }
 }
 
-/** Makes a socket of `ws` a client, without an adapter between: that would cost as much as all the rest. */
-export function attach(hub: Hub, socket: NodeSocket, { url, headers, address }: Pick<SignalingRequest, 'headers' | 'address'> & { url?: string | undefined }): void {
+/**
+ * Makes a socket of `ws` a client, without an adapter between: that would cost as much as all the rest.
+ * @param sockets where it is as long as it is open
+ */
+export function attach(
+  hub: Hub, socket: NodeSocket, { url, headers, address }: Pick<SignalingRequest, 'headers' | 'address'> & { url?: string | undefined },
+  sockets?: Set<NodeSocket>,
+): void {
   limitPayload(socket, maxPayload(hub))
   const link = new SocketLink(socket)
-  listen(link, socket)
+  link.listen(sockets)
   enter(hub, link, url, headers, address)
-}
-
-/** Apart, so that what these hold on to for as long as the client is there is the link, and not its request. */
-function listen(link: SocketLink, socket: NodeSocket): void {
-  socket.on('message', data => link.receive(String(data)))
-  socket.on('pong', () => link.heard())
-  socket.on('close', code => link.over(code))
-  // A broken frame or one above maxPayload; `ws` closes the socket by itself.
-  socket.on('error', () => link.over(1006))
 }
 
 function enter(hub: Hub, link: WebSocketLink, url: string | undefined, headers: Pick<Headers, 'get'> | undefined, socket: string | undefined): void {

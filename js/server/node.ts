@@ -10,6 +10,7 @@ import { attach, maxPayload } from './crossws.js'
 import { isAllowedOrigin, respond } from './http.js'
 import type { Hub } from './hub.js'
 import { headersOf } from './request.js'
+import type { NodeSocket } from './socket.js'
 import { fromNode, toNode } from './write.js'
 
 export interface ListenOptions {
@@ -78,7 +79,7 @@ export async function listen(hub: Hub, options: ListenOptions = {}): Promise<Sig
       hub.close()
       server.closeIdleConnections()
       const impatience = setTimeout(() => {
-        for (const socket of sockets.clients) socket.terminate()
+        for (const socket of sockets.open) socket.terminate()
         server.closeAllConnections()
       }, grace)
       await ended
@@ -87,16 +88,25 @@ export async function listen(hub: Hub, options: ListenOptions = {}): Promise<Sig
   }
 }
 
+/** What makes WebSockets of upgrade requests, and those that are open. */
+export interface Sockets {
+  readonly server: WebSocketServer
+  readonly open: Set<NodeSocket>
+}
+
 /** WebSockets on Node. */
-export function createSockets(hub: Hub): WebSocketServer {
-  return new WebSocketServer({
+export function createSockets(hub: Hub): Sockets {
+  const server = new WebSocketServer({
     noServer: true,
+    // Its own costs a function for each.
+    clientTracking: false,
     maxPayload: maxPayload(hub),
     // 300 KB a connection for messages that are sent once: memory is dearer than the bytes.
     perMessageDeflate: false,
     // As crossws: PeerJS names none.
     handleProtocols: () => false,
   })
+  return { server, open: new Set() }
 }
 
 /** @param path where the request is for, when a framework has cut it */
@@ -110,18 +120,18 @@ export function answer(hub: Hub, request: IncomingMessage, response: ServerRespo
 }
 
 /** False when the address is somebody else's; then nothing happened. */
-export function upgrade(hub: Hub, sockets: WebSocketServer, request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+export function upgrade(hub: Hub, sockets: Sockets, request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
   const path = request.url?.replace(/\?.*$/s, '')
   if (path !== `${hub.options.path}peerjs`) return false
   // Node leaves the socket without a listener here; a reset before `ws` adds its own would end the process.
   socket.on('error', destroy)
-  if (isAllowedOrigin(hub.options, headersOf(request))) sockets.handleUpgrade(request, socket, head, accept)
+  if (isAllowedOrigin(hub.options, headersOf(request))) sockets.server.handleUpgrade(request, socket, head, accept)
   else refuse(socket, '403 Forbidden', 'Origin not allowed')
   return true
 
   function accept(this: void, client: WebSocket): void {
     socket.off('error', destroy)
-    attach(hub, client, { url: request.url, headers: headersOf(request), address: request.socket.remoteAddress })
+    attach(hub, client, { url: request.url, headers: headersOf(request), address: request.socket.remoteAddress }, sockets.open)
   }
 }
 

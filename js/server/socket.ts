@@ -51,9 +51,9 @@ export interface NodeSocket {
   readonly readyState: number
   /** '' without permessage-deflate, which would have to see every frame. */
   readonly extensions?: string
-  on(event: 'message', listener: (data: Buffer | ArrayBuffer | Buffer[]) => void): unknown
-  on(event: 'close', listener: (code: number) => void): unknown
-  on(event: 'pong' | 'error', listener: () => void): unknown
+  on(event: 'message', listener: (this: Tagged, data: Buffer | ArrayBuffer | Buffer[]) => void): unknown
+  on(event: 'close', listener: (this: Tagged, code: number) => void): unknown
+  on(event: 'pong' | 'error', listener: (this: Tagged) => void): unknown
   send(data: string): void
   close(code?: number, reason?: string): void
   terminate(): void
@@ -61,6 +61,27 @@ export interface NodeSocket {
   /** The stream below. Private; where it is not, texts go through `send`. */
   readonly _socket?: Duplex | null
   readonly _receiver?: { _maxPayload?: unknown }
+}
+
+/** Which link a socket is. One property, and listeners that all sockets share, are less than four functions for each. */
+const LINK = Symbol('link')
+interface Tagged { [LINK]?: SocketLink }
+
+function onMessage(this: Tagged, data: Buffer | ArrayBuffer | Buffer[]): void {
+  this[LINK]?.receive(String(data))
+}
+
+function onPong(this: Tagged): void {
+  this[LINK]?.heard()
+}
+
+function onClose(this: Tagged, code: number): void {
+  this[LINK]?.gone(code)
+}
+
+/** A broken frame, or one that is too large; `ws` closes the socket by itself. */
+function onError(this: Tagged): void {
+  this[LINK]?.over(1006)
 }
 
 const OPEN = 1
@@ -82,6 +103,8 @@ export class SocketLink extends WebSocketLink {
   /** Whole frames, a byte each character. */
   #frames = ''
   #waits = false
+  #pinged = false
+  #sockets: Set<NodeSocket> | undefined
 
   constructor(socket: NodeSocket) {
     super()
@@ -125,7 +148,27 @@ export class SocketLink extends WebSocketLink {
   }
 
   ping(): void {
+    if (!this.#pinged) {
+      this.#pinged = true;
+      (this.socket as Tagged)[LINK] = this
+      this.socket.on('pong', onPong)
+    }
     this.socket.ping()
+  }
+
+  /** Hears the socket by itself. */
+  listen(sockets: Set<NodeSocket> | undefined): void {
+    const { socket } = this;
+    (socket as Tagged)[LINK] = this
+    this.#sockets = sockets?.add(socket)
+    socket.on('message', onMessage)
+    socket.on('close', onClose)
+    socket.on('error', onError)
+  }
+
+  gone(code: number): void {
+    this.#sockets?.delete(this.socket)
+    this.over(code)
   }
 
   buffered(): number {
