@@ -131,7 +131,9 @@ export function upgrade(hub: Hub, sockets: Sockets, request: IncomingMessage, so
 
   function accept(this: void, client: WebSocket): void {
     socket.off('error', destroy)
-    attach(hub, client, { url: request.url, headers: headersOf(request), address: request.socket.remoteAddress }, sockets.open)
+    // `ws` declares its listeners with its own class as `this`, which these only tag.
+    const about = { url: request.url, headers: headersOf(request), address: request.socket.remoteAddress }
+    attach(hub, client as unknown as NodeSocket, about, sockets.open)
   }
 }
 

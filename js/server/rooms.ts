@@ -148,6 +148,9 @@ export class Rooms {
     if (json === null) {
       return this.#refuse(client, name, 'message-too-big', `The metadata of a member may have ${most} bytes as JSON, and not nest too deeply`, known)
     }
+    if (!known && client.grant?.rooms && !client.grant.rooms.includes(name)) {
+      return this.#refuse(client, name, 'not-authorized', 'This client may not be in this room')
+    }
     const room = known?.room ?? this.#rooms.get(name)
     const more = json.length - (known?.json.length ?? 0)
     if (!known && (owner?.rooms.size ?? 0) >= rooms) {

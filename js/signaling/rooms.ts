@@ -15,7 +15,7 @@ const mostName = 256
 const mostMembers = 65_536
 const mostUnits = 4 * 1024 * 1024
 
-const refusals: readonly PeerErrorCode[] = ['rooms-unavailable', 'room-full', 'room-limit', 'message-too-big', 'invalid-argument']
+const refusals: readonly PeerErrorCode[] = ['rooms-unavailable', 'room-full', 'room-limit', 'message-too-big', 'invalid-argument', 'not-authorized']
 
 const known = new WeakMap<Tap, Rooms>()
 

@@ -54,6 +54,15 @@ describe('a room', () => {
     expect(told(ada)).toMatchObject([{ n: 2, joined: [{ id: 'bob' }], left: [] }])
   })
 
+  it('is closed to who may only be in others', () => {
+    const world = new World()
+    const eve = new Client(world.hub, 'eve', 't', 'peerjs', undefined, undefined, { rooms: ['hers'] })
+    join(eve, 'hers')
+    join(eve)
+    expect(news(eve)).toEqual(['here: eve', '! not-authorized'])
+    expect(world.hub.rooms!.members('r')).toEqual([])
+  })
+
   it('tells its members and nobody else', () => {
     const { world, clients: [ada] } = together(['ada'])
     const stranger = world.client('eve')

@@ -1,3 +1,4 @@
+import type { Grant } from '../../js/server/authorize.js'
 import { Hub } from '../../js/server/hub.js'
 import type { Clock, Link, Progress, Session } from '../../js/server/hub.js'
 import type { SignalingServerOptions } from '../../js/server/options.js'
@@ -54,8 +55,8 @@ export class Client implements Link {
   broken = false
   readonly session: Session | null
 
-  constructor(hub: Hub, id: string | null, token: string | null, key: string | null, address?: string, progress?: Progress) {
-    this.session = hub.connect({ id, token, key, address, ...(progress ? { progress } : {}) }, this)
+  constructor(hub: Hub, id: string | null, token: string | null, key: string | null, address?: string, progress?: Progress, grant?: Grant) {
+    this.session = hub.connect({ id, token, key, address, ...(progress && { progress }), ...(grant && { grant }) }, this)
   }
 
   // ---- Link
