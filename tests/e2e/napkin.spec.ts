@@ -3,50 +3,52 @@ import type { Browser, Page } from '@playwright/test'
 import { decodeQR } from 'qr/decode.js'
 import { type DemoServer, expect, Person, test } from './demo.js'
 
-/** What a camera sees of the code on this page, as pixels. */
-async function pixels(page: Page): Promise<{ width: number, height: number, data: number[] }> {
+/** The code on this page as it is drawn, 240 pixels square, one character each: 1 is dark. */
+async function pixels(page: Page): Promise<string> {
   return page.getByTestId('code-qr').evaluate(async (svg) => {
     const copy = svg.cloneNode(true) as SVGElement
     copy.setAttribute('xmlns', 'http://www.w3.org/2000/svg')
-    copy.setAttribute('width', '480')
-    copy.setAttribute('height', '480')
+    copy.setAttribute('width', '240')
+    copy.setAttribute('height', '240')
     const image = new Image()
     image.src = `data:image/svg+xml,${encodeURIComponent(copy.outerHTML)}`
     await image.decode()
     const canvas = document.createElement('canvas')
-    canvas.width = canvas.height = 480
+    canvas.width = canvas.height = 240
     const context = canvas.getContext('2d')!
     context.drawImage(image, 0, 0)
-    const { width, height, data } = context.getImageData(0, 0, 480, 480)
-    return { width, height, data: [...data] }
+    const { data } = context.getImageData(0, 0, 240, 240)
+    let dark = ''
+    for (let at = 0; at < data.length; at += 4) dark += data[at]! < 128 ? '1' : '0'
+    return dark
   })
 }
 
 async function shown(page: Page): Promise<string> {
   await page.getByTestId('code-qr').waitFor()
-  const { width, height, data } = await pixels(page)
-  return decodeQR({ width, height, data: Uint8ClampedArray.from(data) })
+  const dark = await pixels(page)
+  const data = new Uint8ClampedArray(4 * dark.length).fill(255)
+  for (let at = 0; at < dark.length; at++) if (dark[at] === '1') data.fill(0, 4 * at, 4 * at + 3)
+  return decodeQR({ width: 240, height: 240, data })
 }
 
 /** From now on the camera of `page` is held in front of the screen of `other`. */
 async function pointCamera(page: Page, other: Page): Promise<void> {
-  const seen = await pixels(other)
-  await page.evaluate(({ width, height, data }) => {
+  await page.evaluate((dark) => {
     const canvas = document.createElement('canvas')
-    canvas.width = 640
-    canvas.height = 640
+    canvas.width = canvas.height = 640
     const context = canvas.getContext('2d')!
-    const picture = new ImageData(Uint8ClampedArray.from(data), width, height)
     const draw = (): void => {
-      context.fillStyle = '#777'
+      context.fillStyle = '#fff'
       context.fillRect(0, 0, 640, 640)
-      context.putImageData(picture, 80, 80)
+      context.fillStyle = '#000'
+      for (let at = 0; at < dark.length; at++) if (dark[at] === '1') context.fillRect(80 + 2 * (at % 240), 80 + 2 * Math.floor(at / 240), 2, 2)
     }
     draw()
     // A camera goes on sending pictures.
-    setInterval(draw, 50)
-    navigator.mediaDevices.getUserMedia = () => Promise.resolve(canvas.captureStream(20))
-  }, seen)
+    setInterval(draw, 200)
+    navigator.mediaDevices.getUserMedia = () => Promise.resolve(canvas.captureStream(5))
+  }, await pixels(other))
 }
 
 async function people(browser: Browser, server: DemoServer): Promise<[Person, Person]> {
@@ -63,6 +65,7 @@ async function people(browser: Browser, server: DemoServer): Promise<[Person, Pe
 }
 
 test('two phones connect by two QR codes that their cameras read, with the only server switched off', async ({ browser, server }) => {
+  test.slow()
   const [ada, bob] = await people(browser, server)
   await server.kill()
   await ada.at('napkin-invite').click()
