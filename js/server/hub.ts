@@ -207,6 +207,7 @@ export class Hub {
     this.rooms = this.options.rooms && new Rooms(this.options.rooms, clock, {
       send: (client, text) => this.tell(client, text),
     })
+    if (this.rooms) this.#plane.share?.(this.rooms)
   }
 
   /** Clients that are connected to this instance. */

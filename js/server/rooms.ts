@@ -10,6 +10,15 @@ export interface RoomsOutput {
   send(client: HubClient, text: string): void
 }
 
+/** Who makes rooms reach over several instances is told of everything that happens at this one. */
+export interface RoomsElsewhere {
+  /** Is in, or has other metadata. May call `hold()`. */
+  joined(room: string, id: string, token: string, json: string): void
+  left(room: string, id: string, reason: LeaveReason): void
+  /** Nobody is in the room here any more: what happens in it is not of interest. */
+  ended(room: string): void
+}
+
 /** What is checked of a frame; all unchecked before. */
 interface Frame {
   readonly type?: unknown
@@ -26,6 +35,10 @@ interface Room {
   /** How many sets of changes were told. */
   n: number
   readonly members: Map<string, Member>
+  /** How many of them belong to this instance. */
+  here: number
+  /** Who is in at other instances is being asked: nothing is told before. */
+  held: boolean
   /** What the others have not been told, by id. */
   readonly changes: Map<string, { left?: LeaveReason, joined?: boolean }>
   /** Who gets the whole list next. */
@@ -39,7 +52,10 @@ interface Room {
 
 interface Member {
   readonly room: Room
-  readonly owner: Owner
+  readonly id: string
+  readonly token: string
+  /** Null: it is at another instance. */
+  owner: Owner | null
   /** As it stands in messages. */
   json: string
   /** The others know of it. */
@@ -69,8 +85,8 @@ const encoder = new TextEncoder()
  * messages, and the pause is as long as those that went out before it take at `rate` messages a second; so however many
  * members a room has and whatever they do, it causes no more than that.
  *
- * What a room is, is its members and its changes. Who makes rooms reach over several servers, tells each of them the others'
- * changes; all else here is about those who are connected to this one.
+ * What a room is, is its members and its changes. Who makes rooms reach over several instances (`elsewhere`), tells each of them
+ * the others' changes; all else here is about those who are connected to this one. A room is known as long as one of them is in it.
  */
 export class Rooms {
   readonly #options: ResolvedRoomOptions
@@ -79,6 +95,7 @@ export class Rooms {
   readonly #rooms = new Map<string, Room>()
   readonly #owners = new Map<string, Owner>()
   #units = 0
+  elsewhere: RoomsElsewhere | null = null
 
   constructor(options: ResolvedRoomOptions, clock: Clock, output: RoomsOutput) {
     this.#options = options
@@ -138,6 +155,57 @@ export class Rooms {
     this.#units = 0
   }
 
+  // ---- those at other instances
+
+  /** A client is in a room, or has other metadata, at another instance. If it was in here, it is not any more. */
+  take(name: string, id: string, token: string, json: string): void {
+    const room = this.#rooms.get(name)
+    let member = room?.members.get(id)
+    if (member && member.token !== token) {
+      this.#leave(member, 'lost')
+      member = undefined
+    }
+    if (!room || this.#rooms.get(name) !== room) return
+    if (!member) room.members.set(id, member = { room, id, token, owner: null, json: '', told: false })
+    else if (member.owner && !this.#yield(member)) return
+    if (member.json !== json) this.#describe(member, json)
+    this.#touch(room)
+  }
+
+  /** A client that is in a room at another instance is in it no more. */
+  drop(name: string, id: string, reason: LeaveReason): void {
+    const member = this.#rooms.get(name)?.members.get(id)
+    if (member && !member.owner) this.#leave(member, reason)
+  }
+
+  /** Nothing is told until `release()`: who is in at other instances is not known yet. */
+  hold(name: string): void {
+    const room = this.#rooms.get(name)
+    if (room) room.held = true
+  }
+
+  release(name: string): void {
+    const room = this.#rooms.get(name)
+    if (!room?.held) return
+    room.held = false
+    // Those elsewhere were here before.
+    for (const member of [...room.members.values()]) {
+      if (!member.owner || member.told) continue
+      room.members.delete(member.id)
+      room.members.set(member.id, member)
+    }
+    const { members, bytes } = this.#options
+    for (const member of [...room.wanting].reverse()) {
+      if (room.members.size <= members && room.units <= bytes) break
+      if (member.told || !member.owner) continue
+      // It was let in before it was known how many there are.
+      const { client } = member.owner
+      this.#leave(member, 'left')
+      this.#refuse(client, name, 'room-full', 'The room is full')
+    }
+    if (this.#rooms.get(name) === room) this.#touch(room)
+  }
+
   // ---- who is in
 
   #join(client: HubClient, name: string, { metadata, life, n }: Record<string, unknown>): void {
@@ -145,28 +213,32 @@ export class Rooms {
     const json = describe(client.id, metadata, most)
     const owner = this.#owners.get(client.id)
     const known = owner?.rooms.get(name)
+    let away = known ? undefined : this.#rooms.get(name)?.members.get(client.id)
     if (json === null) {
       return this.#refuse(client, name, 'message-too-big', `The metadata of a member may have ${most} bytes as JSON, and not nest too deeply`, known)
     }
     if (!known && client.grant?.rooms && !client.grant.rooms.includes(name)) {
       return this.#refuse(client, name, 'not-authorized', 'This client may not be in this room')
     }
+    // Somebody else had this id, at another instance.
+    if (away && away.token !== client.token) {
+      this.#leave(away, 'lost')
+      away = undefined
+    }
     const room = known?.room ?? this.#rooms.get(name)
-    const more = json.length - (known?.json.length ?? 0)
+    const more = json.length - ((known ?? away)?.json.length ?? 0)
     if (!known && (owner?.rooms.size ?? 0) >= rooms) {
       return this.#refuse(client, name, 'room-limit', `A client may be in ${rooms} rooms: leave one`)
     }
-    const isFull = !known && (room?.members.size ?? 0) >= members
+    const isFull = !known && !away && (room?.members.size ?? 0) >= members
     if (isFull || (more > 0 && ((room?.units ?? 0) + more > bytes || this.#units + more > total))) {
       return this.#refuse(client, name, 'room-full', 'The room is full', known)
     }
-    const member = known ?? this.#enter(client, room ?? this.#found(name))
+    const member = known ?? this.#enter(client, room ?? this.#found(name), away)
     const at = member.room
-    if (member.json !== json) {
-      this.#grow(at, more)
-      member.json = json
-      this.#change(at, client.id).joined = true
-    }
+    const isNews = member.json !== json
+    if (isNews) this.#describe(member, json)
+    if (isNews || !known) this.elsewhere?.joined(name, client.id, client.token, json)
     if (known && (life === undefined || (life === at.life && n === at.n))) {
       this.#output.send(client, message(at, `"life":"${at.life}","n":${at.n}`))
     }
@@ -180,20 +252,49 @@ export class Rooms {
 
   #found(name: string): Room {
     const room: Room = {
-      name, quoted: JSON.stringify(name), life: crypto.randomUUID(), n: 0, members: new Map(), changes: new Map(), wanting: new Set(),
-      units: 0, restsUntil: -Infinity, cancel: null,
+      name, quoted: JSON.stringify(name), life: crypto.randomUUID(), n: 0, members: new Map(), here: 0, held: false,
+      changes: new Map(), wanting: new Set(), units: 0, restsUntil: -Infinity, cancel: null,
     }
     this.#rooms.set(name, room)
     return room
   }
 
-  #enter(client: HubClient, room: Room): Member {
+  /** @param away as which it is in at another instance */
+  #enter(client: HubClient, room: Room, away?: Member): Member {
     let owner = this.#owners.get(client.id)
     if (!owner) this.#owners.set(client.id, owner = { client, rooms: new Map(), ending: null })
-    const member: Member = { room, owner, json: '', told: false }
+    const member: Member = away ?? { room, id: client.id, token: client.token, owner, json: '', told: false }
+    member.owner = owner
     owner.rooms.set(room.name, member)
     room.members.set(client.id, member)
+    room.here += 1
     return member
+  }
+
+  #describe(member: Member, json: string): void {
+    this.#grow(member.room, json.length - member.json.length)
+    member.json = json
+    this.#change(member.room, member.id).joined = true
+  }
+
+  /** A member of this instance is not, any more. False: that was the last one, and with it the room is gone. */
+  #yield(member: Member): boolean {
+    const { room, owner } = member
+    if (!owner) return true
+    member.owner = null
+    owner.rooms.delete(room.name)
+    room.wanting.delete(member)
+    if (owner.rooms.size === 0) {
+      owner.ending?.()
+      this.#owners.delete(member.id)
+    }
+    room.here -= 1
+    if (room.here > 0) return true
+    room.cancel?.()
+    this.#grow(room, -room.units)
+    this.#rooms.delete(room.name)
+    this.elsewhere?.ended(room.name)
+    return false
   }
 
   #end(owner: Owner, reason: LeaveReason): void {
@@ -203,21 +304,11 @@ export class Rooms {
   }
 
   #leave(member: Member, reason: LeaveReason): void {
-    const { room, owner } = member
-    const { id } = owner.client
-    owner.rooms.delete(room.name)
+    const { room, id } = member
+    if (member.owner) this.elsewhere?.left(room.name, id, reason)
     room.members.delete(id)
-    room.wanting.delete(member)
     this.#grow(room, -member.json.length)
-    if (owner.rooms.size === 0) {
-      owner.ending?.()
-      this.#owners.delete(id)
-    }
-    if (room.members.size === 0) {
-      room.cancel?.()
-      this.#rooms.delete(room.name)
-      return
-    }
+    if (!this.#yield(member)) return
     const change = this.#change(room, id)
     change.joined = false
     if (member.told) change.left = reason
@@ -246,7 +337,7 @@ export class Rooms {
 
   /** Something has to be told: now, or when the room has rested. */
   #touch(room: Room): void {
-    if (room.cancel || (room.changes.size === 0 && room.wanting.size === 0)) return
+    if (room.cancel || room.held || (room.changes.size === 0 && room.wanting.size === 0)) return
     const rest = room.restsUntil - this.#clock.now()
     if (rest <= 0) return this.#tell(room)
     room.cancel = this.#clock.schedule(() => {
@@ -273,9 +364,9 @@ export class Rooms {
     const to: { client: HubClient, text: string }[] = []
     let cost = 0
     for (const member of members.values()) {
-      const { client } = member.owner
+      const client = member.owner?.client
       const text = wanting.has(member) ? list : news
-      if (!text || !client.session) continue
+      if (!text || !client?.session) continue
       cost += Math.max(1, text.length / UNIT)
       to.push({ client, text })
     }
@@ -286,7 +377,7 @@ export class Rooms {
     room.cancel = () => {}
     for (const { client, text } of to) this.#output.send(client, text)
     room.cancel = null
-    if (members.size > 0) this.#touch(room)
+    if (room.here > 0) this.#touch(room)
   }
 }
 

@@ -4,6 +4,7 @@
 import type { Grant } from '../authorize.js'
 import type { Address, Bucket, HubClient, Link, Progress, Session } from '../hub.js'
 import type { ResolvedOptions } from '../options.js'
+import type { Rooms } from '../rooms.js'
 
 /** A client, of which the hub and the backplane each keep what is theirs. */
 export interface Client extends HubClient {
@@ -146,6 +147,8 @@ export interface Backplane {
   everybody?(): Promise<string[]>
   /** As `knows`, anywhere. Rejects when it is away. */
   isKnown?(id: string): Promise<boolean>
+  /** Makes these rooms reach over all instances. Once, before anything else. */
+  share?(rooms: Rooms): void
   /** Whether all that arrived from this client is taken; false after a while in which it could not be. */
   settled?(client: Client): Promise<boolean>
 }

@@ -1,6 +1,8 @@
 import { CloseCode } from '../hub.js'
 import type { Clock, Session } from '../hub.js'
 import type { Applicant, Backplane, Client, ClientSession, Envelope, Host, Numbers, Parting } from './backplane.js'
+import type { Rooms } from '../rooms.js'
+import { SharedRooms } from './rooms.js'
 import { beat, scriptsFor } from './scripts.js'
 import type { ScriptName } from './scripts.js'
 import { Wire } from './wire.js'
@@ -40,6 +42,7 @@ interface Delivery {
 export class RedisBackplane implements Backplane {
   readonly #host: Host
   readonly #clock: Clock
+  #rooms: SharedRooms | null = null
   readonly #instance = crypto.randomUUID().replaceAll('-', '')
   readonly #wire: Wire<ScriptName>
   readonly #seats = new Map<string, Seat>()
@@ -62,11 +65,17 @@ export class RedisBackplane implements Backplane {
     this.#host = host
     this.#clock = clock
     const prefix = `peerbridge:{${host.options.key}}:`
-    this.#wire = new Wire(url, `${prefix}to:${this.#instance}`, scriptsFor(prefix, host.options), {
-      message: text => this.#heard(text),
+    const [mine, rooms] = [`${prefix}to:${this.#instance}`, `${prefix}rooms`]
+    this.#wire = new Wire(url, host.options.rooms ? [mine, rooms] : [mine], scriptsFor(prefix, host.options), {
+      message: (text, channel) => channel === rooms ? this.#rooms?.heard(text) : this.#heard(text),
       up: () => this.#up(),
       down: () => this.#down(),
     })
+  }
+
+  share(rooms: Rooms): void {
+    const { reserve_timeout: reserve, outage_timeout: outage } = this.#host.options
+    this.#rooms = rooms.elsewhere = new SharedRooms(rooms, this.#clock, this.#wire, this.#instance, Math.max(reserve, outage))
   }
 
   get ready(): Promise<void> {
@@ -362,7 +371,10 @@ export class RedisBackplane implements Backplane {
   }
 
   #renewAll(): void {
-    if (!this.#leaving) for (const seat of this.#seats.values()) this.#renew(seat)
+    if (this.#leaving) return
+    for (const seat of this.#seats.values()) this.#renew(seat)
+    // Whose member somebody is, Redis tells by where the client is.
+    this.#rooms?.up()
   }
 
   #down(): void {
@@ -466,6 +478,7 @@ export class RedisBackplane implements Backplane {
   async close(): Promise<void> {
     this.#cancelBeat?.()
     this.#wake?.cancel()
+    this.#rooms?.close()
     if (!this.#leaving) void this.leave()
     this.#seats.clear()
     this.#byId.clear()

@@ -12,6 +12,10 @@
 //   waiting    hash: messages and bytes that wait, together
 //   m:INSTANCE set: ids that are connected there
 //   instances  sorted set: instances, by when they last said that they are alive
+//   r:ROOM     hash of a room, whose name is in JSON: its members' ids, each AT LF TOKEN LF MEMBER, token and member in JSON; the
+//              empty id, since when there is this room; the id of one space, how many changes there were
+// Channel rooms carries to everybody what changed in rooms, and which instance ended: `dead LF INSTANCE`, or, with line feeds between,
+// since when there is the room, which change it is, the room, id, reason (none: it is in), and what r:ROOM has of it, or AT.
 // Channel to:INSTANCE carries what its clients are sent, `AT NUMBER TEXT`, and `AT !replaced`, `AT !slow`. What a publication does
 // not reach is in k:ID or h:ID all the same.
 import type { ResolvedOptions } from '../options.js'
@@ -35,6 +39,27 @@ local function publish(at, what) return call('PUBLISH', P .. 'to:' .. instance(a
 
 local function expiry(missing, sender)
   return '{"type":"EXPIRE","src":"' .. missing .. '","dst":"' .. sender .. '"}'
+end
+
+-- One change of a room, to all instances.
+local function announce(room, id, reason, what)
+  local key = P .. 'r:' .. room
+  call('HSETNX', key, '', now)
+  local n = call('HINCRBY', key, ' ', 1)
+  call('PUBLISH', P .. 'rooms', table.concat({ call('HGET', key, ''), n, room, id, reason, what }, '\\n'))
+end
+
+-- False when the client is at another instance by now.
+local function enroll(room, id, value)
+  local key = P .. 'r:' .. room
+  local at = call('HGET', P .. 'c:' .. id, 'at')
+  if at and instance(at) ~= instance(value) then return false end
+  if call('HGET', key, id) ~= value then
+    call('HSET', key, id, value)
+    announce(room, id, '', value)
+  end
+  call('PEXPIRE', key, OUTAGE + 600000)
+  return true
 end
 
 -- It is not connected any more and may come back.
@@ -338,7 +363,10 @@ if dead then
     local v = call('HMGET', P .. 'c:' .. id, 'at', 'lost')
     if v[1] and not v[2] and instance(v[1]) == dead then lose(id, now + RESERVE, true) end
   end
-  if #ids < 200 then call('ZREM', P .. 'instances', dead) end
+  if #ids < 200 then
+    call('ZREM', P .. 'instances', dead)
+    call('PUBLISH', P .. 'rooms', 'dead\\n' .. dead)
+  end
   more = 1
 end
 local due = call('ZRANGEBYSCORE', P .. 'due', '-inf', now, 'LIMIT', 0, 100)
@@ -350,8 +378,40 @@ return { fresh, more, first[2] and math.max(0, first[2] - now) or -1, tonumber(c
 
   /** instance: it ends, and its clients have parted. */
   end: `
-if call('SCARD', P .. 'm:' .. ARGV[1]) == 0 then call('ZREM', P .. 'instances', ARGV[1]) end
+if call('SCARD', P .. 'm:' .. ARGV[1]) == 0 then
+  call('ZREM', P .. 'instances', ARGV[1])
+  call('PUBLISH', P .. 'rooms', 'dead\\n' .. ARGV[1])
+end
 return 1`,
+
+  /** room, id, what r:ROOM shall have → 1, or 0 when the client is elsewhere */
+  roomJoin: `
+return enroll(ARGV[1], ARGV[2], ARGV[3]) and 1 or 0`,
+
+  /** room, id, AT, reason → 1 when it is not in, 0 when it is, but by another stay */
+  roomLeave: `
+local room, id, at, reason = unpack(ARGV)
+local key = P .. 'r:' .. room
+local value = call('HGET', key, id)
+if not value then return 1 end
+if string.match(value, '^[^\\n]+') ~= at then return 0 end
+call('HDEL', key, id)
+announce(room, id, reason, at)
+if call('HLEN', key) == 2 then call('DEL', key) end
+return 1`,
+
+  /**
+   * room, then id and what r:ROOM shall have of each member of this instance → since when there is the room, how many changes there
+   * were, how many before this, all of r:ROOM, instances that are not known to be dead.
+   */
+  roomSync: `
+local room = ARGV[1]
+local key = P .. 'r:' .. room
+local before = tonumber(call('HGET', key, ' ') or 0)
+call('HSETNX', key, '', now)
+for i = 2, #ARGV, 2 do enroll(room, ARGV[i], ARGV[i + 1]) end
+call('PEXPIRE', key, OUTAGE + 600000)
+return { call('HGET', key, ''), tonumber(call('HGET', key, ' ') or 0), before, call('HGETALL', key), call('ZRANGE', P .. 'instances', 0, -1) }`,
 
   /** → everybody who is connected anywhere */
   everybody: `

@@ -23,8 +23,8 @@ interface Operation<Name> {
 }
 
 export interface WireHandlers {
-  /** What was published on the channel. */
-  message(text: string): void
+  /** What was published on one of the channels. */
+  message(text: string, channel: string): void
   /** Redis is there (again). What is asked from within goes before everything that waits. */
   up(): void
   down(): void
@@ -33,7 +33,7 @@ export interface WireHandlers {
 export class Wire<Name extends string> {
   readonly #handlers: WireHandlers
   readonly #scripts: Record<Name, string>
-  readonly #channel: string
+  readonly #channels: readonly string[]
   /** In the order in which they have to be done. */
   readonly #operations = new Set<Operation<Name>>()
   #last: Operation<Name> | null = null
@@ -50,10 +50,10 @@ export class Wire<Name extends string> {
   /** Rejects where ioredis is not installed. That Redis does not answer is no reason: it may come. */
   readonly ready: Promise<void>
 
-  constructor(url: string, channel: string, scripts: Record<Name, string>, handlers: WireHandlers) {
+  constructor(url: string, channels: readonly string[], scripts: Record<Name, string>, handlers: WireHandlers) {
     this.#handlers = handlers
     this.#scripts = scripts
-    this.#channel = channel
+    this.#channels = channels
     this.ready = this.#begin(url)
     this.ready.catch(() => {})
   }
@@ -148,12 +148,12 @@ export class Wire<Name extends string> {
     }
     commands.on('ready', () => void this.#load(commands))
     events.on('ready', () => {
-      events.subscribe(this.#channel).then(() => {
+      events.subscribe(...this.#channels).then(() => {
         this.#hears = true
         this.#rise()
       }).catch(() => events.disconnect(true))
     })
-    events.on('message', (_channel: string, text: string) => this.#handlers.message(text))
+    events.on('message', (channel: string, text: string) => this.#handlers.message(text, channel))
   }
 
   async #load(commands: Redis): Promise<void> {
