@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createSignalingServer } from '../../js/server/index.js'
 import type { SignalingServer, SignalingServerOptions } from '../../js/server/index.js'
@@ -165,6 +166,30 @@ describe('a room over several instances', () => {
     expect([...eve.here.keys()].sort()).toEqual(['ada', 'bob', 'eve', 'joe'])
     for (const other of [ada, bob, eve]) await other.sees('ada', 'bob', 'eve')
     expect([ada.events, bob.events, eve.events]).toEqual([['joe lost'], ['joe lost'], ['joe lost']])
+  }, 30_000)
+
+  it('keeps whose instance was only silent for a while', async () => {
+    const options = { outage_timeout: 2000, reserve_timeout: 1000 }
+    const [one, silent, dying] = [await instance(options), await foreign(), await foreign()]
+    const ada = await member(one, 'ada')
+    const eve = await member(silent.ws, 'eve')
+    await member(dying.ws, 'joe')
+    await ada.sees('ada', 'eve', 'joe')
+    const watcher = new Redis(redis.url)
+    const heard: string[] = []
+    watcher.on('message', (_channel, text: string) => heard.push(text.split('\n')[0]!))
+    await watcher.subscribe(`peerbridge:{k${key}}:rooms`)
+    silent.child.kill('SIGSTOP')
+    await vi.waitUntil(() => heard.includes('dead'), { interval: 5, timeout: 10_000 })
+    silent.child.kill('SIGCONT')
+    await vi.waitUntil(() => heard.includes('alive'), { interval: 5, timeout: 10_000 })
+    // Given up later than eve would have been.
+    dying.child.kill('SIGKILL')
+    await ada.sees('ada', 'eve')
+    eve.update('still here')
+    await ada.until(() => ada.here.get('eve') === 'still here')
+    expect(ada.events).toEqual(['joe lost'])
+    watcher.disconnect()
   }, 30_000)
 
   it('is whole again after Redis began anew with nothing, and nobody left', async () => {

@@ -150,6 +150,7 @@ export class SharedRooms implements RoomsElsewhere {
   heard(text: string): void {
     const lines = text.split('\n')
     if (lines[0] === 'dead') return this.#died(lines[1]!)
+    if (lines[0] === 'alive') return this.#revived(lines[1]!)
     const [birth, n, quoted, id, reason, ...value] = lines as [string, string, string, string, LeaveReason | '', ...string[]]
     const room = this.#shared.get(JSON.parse(quoted) as string)
     if (!room) return
@@ -164,6 +165,8 @@ export class SharedRooms implements RoomsElsewhere {
     room.n = change.n
     if (change.reason === null) this.#take(room, change.id, change.value)
     else if (room.theirs.get(change.id)?.at === change.value) this.#drop(room, change.id, change.reason)
+    // This instance was taken for dead.
+    else if (room.mine.get(change.id)?.at === change.value) this.#sync(room)
   }
 
   #take(room: Shared, id: string, value: string): void {
@@ -197,6 +200,17 @@ export class SharedRooms implements RoomsElsewhere {
     if (instance === this.#instance) return
     for (const room of this.#shared.values()) {
       for (const [id, member] of room.theirs) if (instanceOf(member.at) === instance) this.#orphan(room, id, member)
+    }
+  }
+
+  /** It was only silent, and its members are still there, if Redis says so. */
+  #revived(instance: string): void {
+    for (const room of this.#shared.values()) {
+      for (const { at, ending } of room.theirs.values()) {
+        if (!ending || instanceOf(at) !== instance) continue
+        this.#sync(room)
+        break
+      }
     }
   }
 
