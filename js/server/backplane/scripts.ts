@@ -14,7 +14,8 @@
 //   instances  sorted set: instances, by when they last said that they are alive
 //   r:ROOM     hash of a room, whose name is in JSON: its members' ids, each AT LF TOKEN LF MEMBER, token and member in JSON; the
 //              empty id, since when there is this room; the id of one space, how many changes there were
-// Channel rooms carries to everybody what changed in rooms, and which instance ended or is new: `dead` or `alive` LF INSTANCE; or, with line feeds between,
+// Channel rooms carries to everybody what changed in rooms, and which instance ended or is new: `dead` or `alive` LF INSTANCE; or,
+// with line feeds between,
 // since when there is the room, which change it is, the room, id, reason (none: it is in), and what r:ROOM has of it, or AT.
 // Channel to:INSTANCE carries what its clients are sent, `AT NUMBER TEXT`, and `AT !replaced`, `AT !slow`. What a publication does
 // not reach is in k:ID or h:ID all the same.
