@@ -48,8 +48,10 @@ export interface TokenVerification {
 const MIN_SECRET = 32
 /** Longer than any that is meant: a URL carries it. */
 const MAX_TOKEN = 4096
-/** `{"alg":"HS256","typ":"JWT"}`. */
-const header = Buffer.from('{"alg":"HS256","typ":"JWT"}').toString('base64url')
+
+
+/** {"alg":"HS256","typ":"JWT"} in base64url. */
+const header = 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9'
 
 /**
  * A token that lets a client connect to a server with `tokens: { secret }`, and ends by itself. It is a JSON Web Token (RFC 7519)

@@ -84,7 +84,8 @@ test('two phones connect by two QR codes that their cameras read, with the only 
   await bob.say('hello back')
   await ada.hears('hello back')
   for (const { page, problems } of [ada, bob]) {
-    expect(problems).toEqual([])
+    // Nuxt looks for a newer version of itself, at the server that is off.
+    expect(problems.filter(problem => !problem.includes('app manifest'))).toEqual([])
     await page.context().close()
   }
 })

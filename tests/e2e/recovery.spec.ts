@@ -5,6 +5,7 @@ import type { Page } from '@playwright/test'
 import { build } from 'esbuild'
 import type * as Library from '../../js/index.js'
 import type { Hub } from '../../js/server/hub.js'
+import { withoutNode } from './wpt/bundle.js'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -21,6 +22,7 @@ async function open(page: Page): Promise<void> {
   const { outputFiles } = await build({
     stdin: { contents: 'export * from "./js/index.js"; export { Hub } from "./js/server/hub.js"', resolveDir: root, loader: 'ts', sourcefile: 'world.ts' },
     bundle: true, splitting: true, write: false, format: 'esm', outdir: '/', entryNames: 'world', target: 'es2022', absWorkingDir: root,
+    alias: withoutNode,
   })
   const files = new Map(outputFiles.map(({ path, text }) => [path.slice(path.lastIndexOf('/') + 1), text]))
   await page.route('https://page.test/**', (route) => {

@@ -65,11 +65,15 @@ describe('an application that only names the module', () => {
     const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader()
     let text = ''
     const until = async (what: string) => {
-      while (!text.includes(what)) text += (await reader.read()).value
+      while (!text.includes(what)) {
+        const { done, value } = await reader.read()
+        if (done) throw new Error(`the stream ended after ${text}`)
+        text += value
+      }
     }
     await until('data: {"type":"OPEN","got":0,"n":0}\n\n')
     alice.offer('streaming', 'streamed')
-    await until('id: 1\ndata: {"type":"OFFER","src":"alice","dst":"streaming","payload":"streamed"}\n\n')
+    await until('id: 1\ndata: {"type":"OFFER","payload":"streamed","src":"alice","dst":"streaming"}\n\n')
     expect((await fetch(url('sse', 'streaming', 'from=1'), { method: 'POST', body: 'not JSON\n' })).status).toBe(200)
     expect((await fetch(url('sse', 'streaming', 'from=2'), { method: 'POST', body: 'x'.repeat(2_000_000) })).status).toBe(413)
     cut.abort()

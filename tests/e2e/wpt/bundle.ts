@@ -5,12 +5,15 @@ import { build } from 'esbuild'
 
 const origin = 'http://localhost:1/' // never asked: every request is answered below; and secure, as localhost is
 
+/** For bundles that have the hub in them: esbuild's `alias`. */
+export const withoutNode = Object.fromEntries(['node:crypto', 'ioredis'].map(name => [name, join(import.meta.dirname, '../no-node.cjs')]))
+
 const bundles = new Map<string, Promise<Map<string, string>>>()
 
 async function bundle(entry: string): Promise<Map<string, string>> {
   const { outputFiles } = await build({
     entryPoints: [join(import.meta.dirname, entry)], bundle: true, format: 'esm', splitting: true, target: 'es2022', write: false,
-    outdir: '/', entryNames: 'page', chunkNames: '[name]-[hash]', logLevel: 'error',
+    outdir: '/', entryNames: 'page', chunkNames: '[name]-[hash]', logLevel: 'error', alias: withoutNode,
   })
   return new Map(outputFiles.map(({ path, text }) => [path.replace(/^.*[\\/]/, ''), text]))
 }
