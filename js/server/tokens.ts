@@ -49,7 +49,6 @@ const MIN_SECRET = 32
 /** Longer than any that is meant: a URL carries it. */
 const MAX_TOKEN = 4096
 
-
 /** {"alg":"HS256","typ":"JWT"} in base64url. */
 const header = 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9'
 
