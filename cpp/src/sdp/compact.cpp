@@ -383,7 +383,7 @@ std::optional<ErrorCode> toCode(SdpType type, std::string& text, std::uint32_t& 
   for (std::size_t i = 0; i < digits.size(); ++i) {
     if (i % kGroup == 0) check.begin(i / kGroup);
     check.add(digits[i]);
-    text += kDigits[static_cast<std::size_t>(digits[i])];
+    text += kDigits[static_cast<unsigned char>(digits[i])];
     if (i % kGroup == kGroup - 1 || i + 1 == digits.size()) text += kDigits[check.twice()];
   }
   return std::nullopt;
