@@ -151,7 +151,8 @@ describe('a room over several instances', () => {
     for (const other of [ada, bob]) await other.until(() => other.here.get('eve') === 'at two')
     moved.socket.send({ type: 'PART', room: 'r' })
     for (const other of [ada, bob]) await other.sees('ada', 'bob')
-    expect([ada.events, bob.events]).toEqual([['eve left'], ['eve left']])
+    // Why she left is told once, and the other instance may have looked only afterwards.
+    expect([ada.events, bob.events]).toEqual([['eve left'], [expect.stringMatching(/^eve (?:left|lost)$/)]])
   })
 
   it('keeps whose instance died until outage_timeout is over, and those who come back elsewhere', async () => {
@@ -223,7 +224,8 @@ describe('a room over several instances', () => {
     await redis.start()
     await bob.until(() => bob.here.get('ada') === 'alone' && !bob.here.has('eve'))
     await ada.sees('ada', 'bob')
-    expect([ada.events, bob.events]).toEqual([['eve left'], ['eve left']])
+    // Why she left is told once, and the other instance may have looked only afterwards.
+    expect([ada.events, bob.events]).toEqual([['eve left'], [expect.stringMatching(/^eve (?:left|lost)$/)]])
   }, 30_000)
 
   it('takes no more than it may have in all', async () => {
