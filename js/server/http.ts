@@ -5,7 +5,7 @@ import type { Hub } from './hub.js'
 import { Mailboxes } from './mailbox.js'
 import { contentType, count, maySee, metrics } from './metrics.js'
 import type { CorsOptions, OriginRule, ResolvedOptions } from './options.js'
-import { addressOf } from './request.js'
+import { addressOf, queryOf } from './request.js'
 import type { SignalingRequest } from './request.js'
 import { verifyToken } from './tokens.js'
 import { createTurnCredentials } from './turn.js'
@@ -95,7 +95,7 @@ export function respond(hub: Hub, request: SignalingRequest): Response | Promise
   if (resource === 'id') return later(hub.unusedId(), id => answer(200, id, { 'content-type': 'text/html; charset=utf-8' }))
   if (resource === 'turn' && hub.options.turn) {
     if (!isAllowedOrigin(hub.options, request.headers)) return answer(403, 'Origin not allowed')
-    const query = new URLSearchParams(/\?([^#]*)/.exec(request.path)?.[1])
+    const query = queryOf(request)
     const [id, auth] = [query.get('id') ?? '', query.get('auth')]
     const { turn, tokens } = hub.options
     // Not for everybody: a relay for strangers is found soon.
@@ -111,7 +111,7 @@ export function respond(hub: Hub, request: SignalingRequest): Response | Promise
     // Unlike PeerServer: who names another key is another application.
     if (!hub.options.allow_discovery || key !== hub.options.key) return answer(401, 'Unauthorized')
     if (!isGuarded(hub.options)) return later(hub.everybody(), ids => answer(200, ids))
-    const auth = new URLSearchParams(/\?([^#]*)/.exec(request.path)?.[1]).get('auth')
+    const auth = queryOf(request).get('auth')
     const who = { id: '', key, address: addressOf(hub.options, request.address, request.headers) }
     return Promise.resolve(admit(hub, who, { auth, headers: request.headers }))
       .then(({ refused }) => refused ? answer(401, refused.msg) : later(hub.everybody(), ids => answer(200, ids)))

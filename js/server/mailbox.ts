@@ -2,7 +2,7 @@
 import { admit } from './authorize.js'
 import { CloseCode } from './hub.js'
 import type { Hub, Link, Progress, Session } from './hub.js'
-import { addressOf, progressOf } from './request.js'
+import { addressOf, progressOf, queryOf } from './request.js'
 import type { Body, SignalingRequest } from './request.js'
 
 /** Numbered messages of one POST. */
@@ -41,7 +41,7 @@ export class Mailboxes {
 
   /** Answers GET and POST of `{path}/{key}/sse` and `{path}/{key}/poll`. Never rejects. */
   async answer(kind: Kind, key: string, request: SignalingRequest): Promise<Answer> {
-    const query = new URLSearchParams(/\?([^#]*)/.exec(request.path)?.[1])
+    const query = queryOf(request)
     const id = query.get('id') ?? ''
     const token = query.get('token') ?? ''
     const progress = progressOf(query)

@@ -41,6 +41,11 @@ export function addressOf(options: ResolvedOptions, socket: string | undefined, 
   return address?.replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1').replace(/^\[([^\]]*)\](?::\d+)?$/, '$1').slice(0, 64) ?? socket
 }
 
+/** The query of what was asked for. Not by `new URL()`, which throws at a forged Host header. */
+export function queryOf({ path }: SignalingRequest): URLSearchParams {
+  return new URLSearchParams(/\?([^#]*)/.exec(path)?.[1])
+}
+
 /** What a client that counts messages says when it connects; null for any other, PeerJS's among them. */
 export function progressOf(query: URLSearchParams): Progress | null {
   const [, session, link] = /^([\w-]{1,64})\.(\d{1,9})$/.exec(query.get('link') ?? '') ?? []

@@ -153,6 +153,23 @@ export interface Backplane {
   settled?(client: Client): Promise<boolean>
 }
 
+/** OPEN to a client that does not count messages. */
+export const OPEN = '{"type":"OPEN"}'
+
+/**
+ * OPEN to a client that counts.
+ * @param got the last message of its own that the server has
+ * @param n the number before the message that follows
+ */
+export function openAt(got: number, n: number): string {
+  return `{"type":"OPEN","got":${got},"n":${n}}`
+}
+
+/** The number before the first message that a client has not confirmed. */
+export function beforeKept({ sent, kept }: Numbers): number {
+  return sent - kept.length
+}
+
 /** Tells a sender that there is nobody by this id. */
 export function expire(missing: string, sender: string): string {
   return JSON.stringify({ type: 'EXPIRE', src: missing, dst: sender })

@@ -2,12 +2,10 @@ import { CloseCode } from '../hub.js'
 import type { Progress, Session } from '../hub.js'
 import { Hold } from '../hold.js'
 import type { Expired } from '../hold.js'
-import { expire } from './backplane.js'
+import { beforeKept, expire, OPEN, openAt } from './backplane.js'
 import type { Applicant, Backplane, Client, ClientSession, Envelope, Host, Numbers, Parting } from './backplane.js'
 
 const MAX_CONTACTS = 256
-
-const OPEN = '{"type":"OPEN"}'
 
 /** Everybody is in this process. */
 export class MemoryBackplane implements Backplane {
@@ -148,7 +146,7 @@ export class MemoryBackplane implements Backplane {
     if (session.link.confirms || numbers.told === client.received) return
     numbers.told = client.received
     try {
-      session.link.send(`{"type":"OPEN","got":${client.received},"n":${numbers.sent}}`)
+      session.link.send(openAt(client.received, numbers.sent))
     }
     catch {
       // The next message finds out.
@@ -177,7 +175,7 @@ export class MemoryBackplane implements Backplane {
   }
 
   #confirm(numbers: Numbers, got: number): void {
-    const first = numbers.sent - numbers.kept.length + 1
+    const first = beforeKept(numbers) + 1
     for (const text of numbers.kept.splice(0, Math.max(0, Math.min(got, numbers.sent) - first + 1))) {
       numbers.bytes -= text.length
       this.#keptBytes -= text.length
@@ -197,7 +195,7 @@ export class MemoryBackplane implements Backplane {
     numbers.bytes += text.length
     this.#keptBytes += text.length
     while (numbers.kept.length > 0 && (numbers.kept.length > messages || numbers.bytes > bytes || this.#keptBytes > total)) {
-      this.#confirm(numbers, numbers.sent - numbers.kept.length + 1)
+      this.#confirm(numbers, beforeKept(numbers) + 1)
     }
     return numbers.sent
   }
@@ -209,14 +207,14 @@ export class MemoryBackplane implements Backplane {
 
   #open(client: Client, numbers: Numbers): string {
     numbers.told = client.received
-    return `{"type":"OPEN","got":${client.received},"n":${numbers.sent - numbers.kept.length}}`
+    return openAt(client.received, beforeKept(numbers))
   }
 
   /** OPEN, and what is kept. */
   #resume(client: Client, session: ClientSession, now: number): void {
     const { numbers } = client
     if (!numbers) return void this.#send(client, OPEN, now)
-    let number = numbers.sent - numbers.kept.length
+    let number = beforeKept(numbers)
     if (!this.#host.hand(client, this.#open(client, numbers), undefined, now)) return
     for (const text of [...numbers.kept]) {
       number += 1

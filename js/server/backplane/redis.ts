@@ -1,5 +1,6 @@
 import { CloseCode } from '../hub.js'
 import type { Clock, Session } from '../hub.js'
+import { beforeKept, OPEN, openAt } from './backplane.js'
 import type { Applicant, Backplane, Client, ClientSession, Envelope, Host, Numbers, Parting } from './backplane.js'
 import type { Rooms } from '../rooms.js'
 import { SharedRooms } from './rooms.js'
@@ -11,8 +12,6 @@ import { Wire } from './wire.js'
 const patience = 3000
 /** Messages that a client may send before it is let in; none of ours or PeerJS's sends any. */
 const mostEarly = 64
-
-const OPEN = '{"type":"OPEN"}'
 
 /** A client that is connected here. */
 interface Seat {
@@ -176,7 +175,7 @@ export class RedisBackplane implements Backplane {
   /** OPEN, and what is kept. */
   #resend(seat: Seat, numbers: Numbers, now: number): void {
     const { client } = seat
-    let number = numbers.sent - numbers.kept.length
+    let number = beforeKept(numbers)
     if (!this.#host.hand(client, this.#open(seat, numbers), undefined, now)) return
     for (const text of [...numbers.kept]) {
       number += 1
@@ -186,7 +185,7 @@ export class RedisBackplane implements Backplane {
 
   #open(seat: Seat, numbers: Numbers): string {
     numbers.told = seat.taken
-    return `{"type":"OPEN","got":${seat.taken},"n":${numbers.sent - numbers.kept.length}}`
+    return openAt(seat.taken, beforeKept(numbers))
   }
 
   #has(seat: Seat): boolean {
@@ -237,11 +236,11 @@ export class RedisBackplane implements Backplane {
     this.#confirm(seat, numbers, got)
     if (session.link.confirms || numbers.told === seat.taken || !this.#has(seat)) return
     numbers.told = seat.taken
-    this.#host.hand(client, `{"type":"OPEN","got":${seat.taken},"n":${numbers.sent}}`, undefined, this.#host.now())
+    this.#host.hand(client, openAt(seat.taken, numbers.sent), undefined, this.#host.now())
   }
 
   #confirm(seat: Seat, numbers: Numbers, got: number): void {
-    const count = Math.min(numbers.kept.length, got - (numbers.sent - numbers.kept.length))
+    const count = Math.min(numbers.kept.length, got - beforeKept(numbers))
     if (count <= 0) return
     for (const text of numbers.kept.splice(0, count)) numbers.bytes -= text.length
     this.#wire.run('confirm', [seat.client.id, seat.at, got])
@@ -251,7 +250,7 @@ export class RedisBackplane implements Backplane {
     const seat = this.#seatOf(client)
     // What another link may have meanwhile is not for this one.
     if (!numbers || client.numbers !== numbers || numbers.link !== number) return []
-    if (!seat) return [`{"type":"OPEN","got":${numbers.told},"n":${numbers.sent - numbers.kept.length}}`, ...numbers.kept]
+    if (!seat) return [openAt(numbers.told, beforeKept(numbers)), ...numbers.kept]
     this.#confirm(seat, numbers, got)
     return [this.#open(seat, numbers), ...numbers.kept]
   }
