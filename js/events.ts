@@ -66,6 +66,16 @@ export function rejected(error: unknown): Promise<never> {
   return promise
 }
 
+/** Runs code of the application: what it throws is its own affair, and keeps nothing from happening. */
+export function guard(call: () => void): void {
+  try {
+    call()
+  }
+  catch (error) {
+    surface(error)
+  }
+}
+
 /** Lets an exception of application code surface as uncaught, without ending what called it. */
 export function surface(error: unknown): void {
   if (typeof reportError === 'function') reportError(error)

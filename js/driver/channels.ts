@@ -6,7 +6,7 @@
 // is not mistaken for a channel that was lost.
 
 import { Format, Lane, type ConnectionState } from '../core/types.js'
-import { Emitter, noop, surface } from '../events.js'
+import { Emitter, guard, noop } from '../events.js'
 import type { Driver } from './driver.js'
 import type { Messages, MessagesOwner } from './messages.js'
 import { frame, parse } from './requests.js'
@@ -294,15 +294,5 @@ export class Channels {
     const all = [...this.#byLabel.values()]
     this.#byLabel.clear()
     for (const channel of all) channel._end()
-  }
-}
-
-/** A listener that throws keeps nothing from happening. */
-function guard(call: () => void): void {
-  try {
-    call()
-  }
-  catch (error) {
-    surface(error)
   }
 }

@@ -7,7 +7,7 @@
 
 import { tooBig, type Core, type CoreCommand, type CoreConfig, type CoreEvent, type CoreInput, type Delivery, type Lane } from '../core/types.js'
 import { messageOf } from '../errors.js'
-import { surface } from '../events.js'
+import { guard, surface } from '../events.js'
 import type { Peer } from '../peer.js'
 import type { Serializations } from '../peerjs/serializations.js'
 import type { Room } from '../room.js'
@@ -332,7 +332,7 @@ export class Driver {
 
   #event(event: CoreEvent): void {
     if (event.type === 'peer-opened') this.#relays?.opened(event.id)
-    this.#guard(() => this.#options.event(event))
+    guard(() => this.#options.event(event))
     if (event.type === 'connection-closed') {
       this.#over.add(event.connection)
       this.#tidy(event.connection)
@@ -345,16 +345,6 @@ export class Driver {
     this.#over.delete(connection)
     this.#payloads.delete(connection)
     this.#assemblies?.forget(connection)
-  }
-
-  /** Runs code of the application: what it throws is its own affair. */
-  #guard(call: () => void): void {
-    try {
-      call()
-    }
-    catch (error) {
-      surface(error)
-    }
   }
 
   #perform(command: CoreCommand, core: Core): void {
@@ -428,13 +418,13 @@ export class Driver {
         // Its close is still told.
         if (channel) channel.dc.onopen = channel.dc.onmessage = null
         // Handles that are made here are odd: those of the other side's.
-        return this.#guard(() => channel && this.#options.hooks(command.connection)?.side(channel.dc, command.channel % 2 === 0))
+        return guard(() => channel && this.#options.hooks(command.connection)?.side(channel.dc, command.channel % 2 === 0))
       }
       case 'transmit': return this.#pump(command.connection, core)
       case 'message-dropped': return this.#assemblies!.forget(command.connection, command.marker)
       case 'transfer-read': {
         const { connection, transfer, offset, length } = command
-        return this.#guard(() => this.#options.hooks(connection)?.transferRead(transfer, offset, length))
+        return guard(() => this.#options.hooks(connection)?.transferRead(transfer, offset, length))
       }
       case 'dispose': return this.dispose()
     }
@@ -499,7 +489,7 @@ export class Driver {
       this.#first = null
     }
     catch (error) {
-      this.#guard(() => this.#options.failed(error, connection))
+      guard(() => this.#options.failed(error, connection))
       return this.feed({ type: 'link-state', link, state: 'failed' })
     }
     const record: Link = { pc, connection, stripe, channels: new Set(), bound: false, tracks: [], transports: new Set() }
@@ -520,10 +510,10 @@ export class Driver {
     pc.onnegotiationneeded = () => this.feed({ type: 'negotiation-needed', link })
     pc.onconnectionstatechange = () => this.feed({ type: 'link-state', link, state: pc.connectionState })
     pc.oniceconnectionstatechange = () => {
-      if (bears()) this.#guard(() => hooks?.iceState(pc.iceConnectionState))
+      if (bears()) guard(() => hooks?.iceState(pc.iceConnectionState))
     }
     pc.ontrack = (event) => {
-      if (bears()) this.#guard(() => hooks?.track(event))
+      if (bears()) guard(() => hooks?.track(event))
       else record.tracks.push(event)
     }
     pc.ondatachannel = ({ channel: dc }) => {
@@ -534,7 +524,7 @@ export class Driver {
       if (dc.readyState === 'open') open()
     }
     if (stripe) return
-    this.#guard(() => hooks?.linked(pc))
+    guard(() => hooks?.linked(pc))
     // Beside one that works, or did, it has to prove itself first.
     if (!this.#bearers.get(connection)?.bound) this.#bear(record)
   }
@@ -546,9 +536,9 @@ export class Driver {
     if (before === link) return
     this.#bearers.set(connection, link)
     const hooks = this.#options.hooks(connection)
-    this.#guard(() => hooks?.carried(pc))
-    for (const event of link.tracks.splice(0)) this.#guard(() => hooks?.track(event))
-    if (pc.iceConnectionState !== 'new') this.#guard(() => hooks?.iceState(pc.iceConnectionState))
+    guard(() => hooks?.carried(pc))
+    for (const event of link.tracks.splice(0)) guard(() => hooks?.track(event))
+    if (pc.iceConnectionState !== 'new') guard(() => hooks?.iceState(pc.iceConnectionState))
   }
 
   /**
@@ -582,7 +572,7 @@ export class Driver {
     }
     pc.close()
     const hooks = this.#options.hooks(connection)
-    this.#guard(() => hooks?.unlinked(pc))
+    guard(() => hooks?.unlinked(pc))
     if (this.#bearers.get(connection) === link) {
       this.#bearers.delete(connection)
       let newest: Link | undefined
@@ -604,7 +594,7 @@ export class Driver {
       if (!description) return this.feed({ type: 'op-done', op })
       const { type: sdpType } = description
       let { sdp } = description
-      this.#guard(() => { sdp = this.#options.hooks(link.connection)?.sdp(sdp) || sdp })
+      guard(() => { sdp = this.#options.hooks(link.connection)?.sdp(sdp) || sdp })
       this.feed({ type: 'op-done', op, sdpType, sdp })
     }, (error: unknown) => {
       if (ours()) this.feed({ type: 'op-failed', op, name: error instanceof Error ? error.name : '', message: messageOf(error) })
@@ -639,7 +629,7 @@ export class Driver {
       const record = this.#links.get(link)!
       const maxMessageSize = Math.min(record.pc.sctp?.maxMessageSize ?? defaultMaxMessageSize, largestMessageSize)
       this.feed({ type: 'channel-opened', channel: handle, maxMessageSize })
-      if (this.#bearers.get(record.connection) === record) this.#guard(() => this.#options.hooks(record.connection)?.channelOpened())
+      if (this.#bearers.get(record.connection) === record) guard(() => this.#options.hooks(record.connection)?.channelOpened())
     }
     // Open for the core is what can be read.
     const then = (what: () => void): void => {
@@ -796,7 +786,7 @@ export class Driver {
     // All pieces first: a listener may send, and that is a mutation. The views are of `frame`, which is ours.
     const deliveries = this.#core!.receive(channel, frame, text, performance.now())
     for (const piece of deliveries) {
-      // Not by #guard(): a closure for each message is half of what handing it on costs.
+      // Not by guard(): a closure for each message is half of what handing it on costs.
       try {
         this.#hand(piece)
       }

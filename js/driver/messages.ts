@@ -5,7 +5,7 @@
 
 import { Format, Lane, type ConnectionState, type CoreEvent, type WireProtocol } from '../core/types.js'
 import { PeerError, type PeerErrorCode } from '../errors.js'
-import { type Deferred, deferred, rejected, surface } from '../events.js'
+import { type Deferred, deferred, guard, rejected } from '../events.js'
 import { Channels, type ChannelOptions, type PeerChannel } from './channels.js'
 import type { Acknowledged } from '../connection.js'
 import type { RequestHandler, RequestOptions, SendOptions } from '../data-connection.js'
@@ -429,14 +429,4 @@ export class Messages {
 /** The JSON text null. */
 function isNull(bytes: Uint8Array): boolean {
   return bytes.length === 4 && bytes[0] === 0x6e && bytes[1] === 0x75 && bytes[2] === 0x6c && bytes[3] === 0x6c
-}
-
-/** A listener that throws does not keep the next message back. */
-function guard(call: () => void): void {
-  try {
-    call()
-  }
-  catch (error) {
-    surface(error)
-  }
 }

@@ -1,6 +1,6 @@
 import { PeerError } from '../errors.js'
 import type { PeerErrorCode } from '../errors.js'
-import { surface } from '../events.js'
+import { guard } from '../events.js'
 import type { Peer } from '../peer.js'
 import type { Room, RoomEvents, RoomLeaveReason, RoomMember, RoomState } from '../room.js'
 import type { Tap } from './tap.js'
@@ -330,16 +330,6 @@ const probe = (id: string): string => JSON.stringify({
   payload: { candidate: { candidate: '', sdpMid: '0', sdpMLineIndex: 0 }, type: 'data', connectionId: ' probe' },
   dst: id,
 })
-
-/** Runs code of the application: what it throws is its own affair. */
-function guard(call: () => void): void {
-  try {
-    call()
-  }
-  catch (error) {
-    surface(error)
-  }
-}
 
 function fields(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null ? value as Record<string, unknown> : {}
