@@ -1,40 +1,26 @@
 // What a client has to do with a server that is careful: tokens, credentials of its TURN server, an answer at once.
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { Peer, type PeerError, type PeerOptions } from '../../js/index.js'
 import { createToken } from '../../js/server/index.js'
-import { hub, Network } from './network.js'
+import { hub, type Network } from './network.js'
+import { useNetwork } from './two-peers.js'
 import { Web } from './web.js'
 
 const secret = 'a secret that only this test knows'
+const world = useNetwork(() => import('../../js/signaling/over-http.js'))
 let net: Network
 let web: Web
-let peers: Peer[]
-
-beforeAll(async () => {
-  await Network.prepare()
-  // Modules are loaded in real time.
-  await import('../../js/signaling/over-http.js')
-}, 60_000)
 
 beforeEach(() => {
-  net = new Network()
+  net = world.net
   web = new Web(hub())
-  peers = []
-})
-
-afterEach(async () => {
-  for (const peer of peers) peer.destroy()
-  await net.pass(10_000)
-  vi.useRealTimers()
-  vi.unstubAllGlobals()
 })
 
 function peer(id: string, options: PeerOptions = {}): Peer & { errors: PeerError[] } {
   const made = new Peer(id, { host: 'signal.example', port: 9000, secure: true, config: { owner: id } as RTCConfiguration, ...options })
   const errors: PeerError[] = []
   made.on('error', error => errors.push(error))
-  peers.push(made)
-  return Object.assign(made, { errors })
+  return Object.assign(world.own(made), { errors })
 }
 
 describe.each(['peerserver', 'sse', 'polling'] as const)('auth, over %s', (signaling) => {

@@ -1,26 +1,14 @@
 // Two peers whose signaling is two codes, with the real core, over a network in virtual time.
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { type DataConnection, manual, type ManualTransport, Peer, type PeerError, type PeerOptions } from '../../js/index.js'
-import { Network } from './network.js'
+import type { Network } from './network.js'
+import { useNetwork } from './two-peers.js'
 
+const world = useNetwork(() => import('../../js/driver/late.js'))
 let net: Network
-let peers: Peer[]
-
-beforeAll(async () => {
-  await Network.prepare()
-  await import('../../js/driver/late.js')
-}, 60_000)
 
 beforeEach(() => {
-  net = new Network()
-  peers = []
-})
-
-afterEach(async () => {
-  for (const peer of peers) peer.destroy()
-  await net.pass(10_000)
-  vi.useRealTimers()
-  vi.unstubAllGlobals()
+  net = world.net
 })
 
 interface Side { by: ManualTransport, peer: Peer, came: DataConnection[], errors: string[] }
@@ -31,7 +19,7 @@ function side(id: string, options: PeerOptions = {}): Side {
   const self: Side = { by, peer, came: [], errors: [] }
   peer.on('connection', connection => self.came.push(connection))
   peer.on('error', ({ type }) => self.errors.push(type))
-  peers.push(peer)
+  world.own(peer)
   return self
 }
 
@@ -211,7 +199,7 @@ describe('manual()', () => {
     a.peer.destroy()
     await net.pass(1000)
     const again = new Peer({ signaling: a.by })
-    peers.push(again)
+    world.own(again)
     await result(a.by.invite())
   })
 

@@ -1,37 +1,23 @@
 // Rooms: the real client with the real core, over the real hub.
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { type JoinOptions, Peer, type PeerOptions, type Room, type RoomMember } from '../../js/index.js'
 import type { SignalingTransport } from '../../js/index.js'
 import { Hub } from '../../js/server/hub.js'
-import { Network, StockServer, hub } from './network.js'
+import { type Network, StockServer, hub } from './network.js'
+import { useNetwork } from './two-peers.js'
 import { Web } from './web.js'
 
+const world = useNetwork(() => Promise.all([import('../../js/signaling/over-http.js'), import('../../js/signaling/rooms.js')]))
 let net: Network
-let peers: Peer[]
-
-beforeAll(async () => {
-  await Network.prepare()
-  // Modules are loaded in real time.
-  await Promise.all([import('../../js/signaling/over-http.js'), import('../../js/signaling/rooms.js')])
-}, 60_000)
 
 beforeEach(() => {
-  net = new Network()
-  peers = []
-})
-
-afterEach(async () => {
-  for (const peer of peers) peer.destroy()
-  await net.pass(10_000)
-  vi.useRealTimers()
-  vi.unstubAllGlobals()
+  net = world.net
 })
 
 function peer(id: string, options: PeerOptions = {}): Peer {
   const made = new Peer(id, { signaling: net.transport(id), config: { owner: id } as RTCConfiguration, ...options })
   made.on('error', () => {})
-  peers.push(made)
-  return made
+  return world.own(made)
 }
 
 /** A peer whose signaling is a page's: WebSocket, event stream, polls. */

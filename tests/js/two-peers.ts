@@ -1,5 +1,5 @@
 // Two peers in one process, connected through the loopback.
-import { afterEach, beforeAll, beforeEach, vi } from 'vitest'
+import { afterEach, beforeAll, beforeEach, expect, vi } from 'vitest'
 import { type DataConnection, Peer, type PeerOptions } from '../../js/index.js'
 import { Hub, LoopPeerConnection } from './loopback.js'
 import { Network } from './network.js'
@@ -22,16 +22,42 @@ export function usePeers(): void {
   })
 }
 
-/** For a file whose tests use connected(): two peers over a network in virtual time that can be cut. */
-export function useNetwork(): { net: Network, connected(options?: PeerOptions): Promise<Pair> } {
-  const self = { net: null as unknown as Network, connected }
-  beforeAll(() => Network.prepare())
+export interface NetworkWorld {
+  /** Another one for each test. */
+  net: Network
+  /** Destroyed when the test is over. */
+  own<P extends Peer>(peer: P): P
+  /** All of them, now. */
+  destroy(): void
+  connected(options?: PeerOptions): Promise<Pair>
+}
+
+/**
+ * For a file whose tests have peers over a network in virtual time that can be cut.
+ * @param load what has to be imported before, because modules are loaded in real time
+ */
+export function useNetwork(load?: () => Promise<unknown>): NetworkWorld {
+  const self: NetworkWorld = {
+    net: null as unknown as Network,
+    own(peer) {
+      peers.push(peer)
+      return peer
+    },
+    destroy() {
+      for (const peer of peers.splice(0)) peer.destroy()
+    },
+    connected,
+  }
+  beforeAll(async () => {
+    await Network.prepare()
+    await load?.()
+  }, load && 60_000)
   beforeEach(() => {
     peers = []
     self.net = new Network()
   })
   afterEach(async () => {
-    for (const peer of peers) peer.destroy()
+    self.destroy()
     await self.net.pass(10_000)
     vi.useRealTimers()
     vi.unstubAllGlobals()
@@ -39,11 +65,8 @@ export function useNetwork(): { net: Network, connected(options?: PeerOptions): 
 
   async function connected(options: PeerOptions = {}): Promise<Pair> {
     const { net } = self
-    const [a, b] = ['a', 'b'].map((id) => {
-      const peer = new Peer(id, { signaling: net.transport(id), config: { owner: id } as RTCConfiguration, ...options })
-      peers.push(peer)
-      return peer
-    }) as [Peer, Peer]
+    const [a, b] = ['a', 'b'].map(id =>
+      self.own(new Peer(id, { signaling: net.transport(id), config: { owner: id } as RTCConfiguration, ...options }))) as [Peer, Peer]
     let ba: DataConnection | undefined
     b.on('connection', (connection) => { ba = connection })
     await net.until(() => a.open && b.open)
@@ -52,6 +75,26 @@ export function useNetwork(): { net: Network, connected(options?: PeerOptions): 
     return { a, b, ab, ba: ba! }
   }
   return self
+}
+
+/** a calls b, and both talk. Whatever happens on the way: one connection at each end, each message once. */
+export async function talk(net: Network, a: Peer, b: Peer): Promise<{ ab: DataConnection, ba: DataConnection }> {
+  await net.until(() => a.open && b.open)
+  const taken: DataConnection[] = []
+  b.on('connection', connection => taken.push(connection))
+  const ab = a.connect(b.id)!
+  await net.until(() => ab.open && taken[0]?.open)
+  const [ba] = taken as [DataConnection]
+  const heard: unknown[] = []
+  ab.on('data', data => heard.push(data))
+  ba.on('data', data => heard.push(data))
+  void ab.send('hello bob')
+  void ba.send('hello ada')
+  await net.until(() => heard.length === 2)
+  await net.pass(15_000)
+  expect(heard.sort()).toEqual(['hello ada', 'hello bob'])
+  expect(taken).toHaveLength(1)
+  return { ab, ba }
 }
 
 /** The arguments of the next event of this name. */

@@ -1,29 +1,26 @@
 // Two peers with the real core and the real hub, over WebSocket, event streams and polls that break.
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type DataConnection, Peer, type PeerOptions } from '../../js/index.js'
 import { Counting } from '../../js/signaling/counting.js'
-import { Network, hub } from './network.js'
+import { type Network, hub } from './network.js'
+import { talk, useNetwork } from './two-peers.js'
 import { type Frame, type Kind, Web } from './web.js'
 
+// After everything is over: the hooks below are played the other way round.
+afterEach(() => void vi.restoreAllMocks())
+
+const world = useNetwork(() => import('../../js/signaling/over-http.js'))
 let net: Network
 let web: Web
-let peers: Peer[]
 /** What the cores said to each other, and what they were told. */
 let said: Relayed[]
 let told: Relayed[]
 
 interface Relayed { src: string, dst: string, type: string, payload: unknown }
 
-beforeAll(async () => {
-  await Network.prepare()
-  // Modules are loaded in real time.
-  await import('../../js/signaling/over-http.js')
-}, 60_000)
-
 beforeEach(() => {
-  net = new Network()
+  net = world.net
   web = new Web(hub())
-  peers = []
   said = []
   told = []
   vi.stubGlobal('sessionStorage', new Storage())
@@ -52,14 +49,6 @@ beforeEach(() => {
   })
 })
 
-afterEach(async () => {
-  for (const peer of peers) peer.destroy()
-  await net.pass(10_000)
-  vi.useRealTimers()
-  vi.unstubAllGlobals()
-  vi.restoreAllMocks()
-})
-
 class Storage {
   readonly items = new Map<string, string>()
   getItem(key: string): string | null { return this.items.get(key) ?? null }
@@ -69,8 +58,7 @@ class Storage {
 function peer(id: string, options: PeerOptions = {}): Peer {
   const made = new Peer(id, { host: 'signal.example', port: 9000, secure: true, config: { owner: id } as RTCConfiguration, ...options })
   made.on('error', () => {})
-  peers.push(made)
-  return made
+  return world.own(made)
 }
 
 interface Pair { a: Peer, b: Peer, ab: DataConnection, ba: DataConnection }
@@ -78,21 +66,7 @@ interface Pair { a: Peer, b: Peer, ab: DataConnection, ba: DataConnection }
 /** ada calls bob, and both talk. Whatever happens on the way: one connection at each end, each message once. */
 async function connected(options: PeerOptions = {}): Promise<Pair> {
   const [a, b] = [peer('ada', options), peer('bob', options)]
-  await net.until(() => a.open && b.open)
-  const taken: DataConnection[] = []
-  b.on('connection', connection => taken.push(connection))
-  const ab = a.connect('bob')!
-  await net.until(() => ab.open && taken[0]?.open)
-  const [ba] = taken as [DataConnection]
-  const heard: unknown[] = []
-  ab.on('data', data => heard.push(data))
-  ba.on('data', data => heard.push(data))
-  void ab.send('hello bob')
-  void ba.send('hello ada')
-  await net.until(() => heard.length === 2)
-  await net.pass(15_000)
-  expect(heard.sort()).toEqual(['hello ada', 'hello bob'])
-  expect(taken).toHaveLength(1)
+  const { ab, ba } = await talk(net, a, b)
   await net.until(() => a.open && b.open)
   expect([ab.open, ba.open]).toEqual([true, true])
   return { a, b, ab, ba }
@@ -267,7 +241,7 @@ describe('a link that is cut at any message', () => {
 
     for (let cut = 0; cut < count; cut++) {
       for (const fate of ['lost', 'last'] as const) {
-        for (const old of peers.splice(0)) old.destroy()
+        world.destroy()
         await net.pass(20_000)
         told.length = 0
         said.length = 0

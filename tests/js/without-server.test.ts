@@ -1,25 +1,16 @@
 // Signaling without a server: tabs of one browser, and carriers of the application's own. Two peers with the real core.
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { broadcastChannel, custom, type DataConnection, Peer, type PeerOptions, type SignalingTransport } from '../../js/index.js'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { broadcastChannel, custom, Peer, type PeerOptions, type SignalingTransport } from '../../js/index.js'
 import type { CustomMessage, CustomOptions } from '../../js/index.js'
-import { hub, Network } from './network.js'
+import { hub, type Network } from './network.js'
+import { talk, useNetwork } from './two-peers.js'
 import { Web } from './web.js'
 
+const world = useNetwork(() => import('../../js/driver/late.js'))
 let net: Network
-let peers: Peer[]
-
-beforeAll(() => Network.prepare(), 60_000)
 
 beforeEach(() => {
-  net = new Network()
-  peers = []
-})
-
-afterEach(async () => {
-  for (const peer of peers) peer.destroy()
-  await net.pass(10_000)
-  vi.useRealTimers()
-  vi.unstubAllGlobals()
+  net = world.net
 })
 
 interface Seen extends Peer { errors: string[] }
@@ -28,29 +19,13 @@ function peer(id: string | undefined, signaling: PeerOptions['signaling'], optio
   const made = new Peer(id, { signaling: signaling!, config: { owner: id } as RTCConfiguration, ...options }) as Seen
   made.errors = []
   made.on('error', ({ type }) => made.errors.push(type))
-  peers.push(made)
-  return made
+  return world.own(made)
 }
 
-/** One connection at each end, each message once. */
-async function talk(a: Peer, b: Peer): Promise<{ ab: DataConnection, ba: DataConnection }> {
-  await net.until(() => a.open && b.open)
-  const taken: DataConnection[] = []
-  b.on('connection', connection => taken.push(connection))
-  const ab = a.connect(b.id)
-  await net.until(() => ab.open && taken[0]?.open)
-  const [ba] = taken as [DataConnection]
-  const heard: unknown[] = []
-  ab.on('data', data => heard.push(data))
-  ba.on('data', data => heard.push(data))
-  void ab.send('hello bob')
-  void ba.send('hello ada')
-  await net.until(() => heard.length === 2)
-  await net.pass(15_000)
-  expect(heard.sort()).toEqual(['hello ada', 'hello bob'])
-  expect(taken).toHaveLength(1)
-  expect([ab.open, ba.open]).toEqual([true, true])
-  return { ab, ba }
+async function connected(a: Peer, b: Peer): Promise<Awaited<ReturnType<typeof talk>>> {
+  const ends = await talk(net, a, b)
+  expect([ends.ab.open, ends.ba.open]).toEqual([true, true])
+  return ends
 }
 
 /** BroadcastChannel within one process, on the tests' clock; tabs can be frozen, and their pages put away. */
@@ -107,7 +82,7 @@ describe('broadcastChannel()', () => {
 
   it('connects two tabs without any server', async () => {
     net.serverUp = false
-    await talk(peer('ada', broadcastChannel()), peer('bob', broadcastChannel()))
+    await connected(peer('ada', broadcastChannel()), peer('bob', broadcastChannel()))
   })
 
   it('gives random ids, and lists those that are there', async () => {
@@ -177,7 +152,7 @@ describe('broadcastChannel()', () => {
     tabs.page = new EventTarget()
     const b = peer('bob', broadcastChannel())
     await net.until(() => b.open)
-    const { ab } = await talk(a, b)
+    const { ab } = await connected(a, b)
     net.lose('bob')
     await net.until(() => ab.state === 'recovering')
     tabs.page.dispatchEvent(transition('pagehide', false))
@@ -196,7 +171,7 @@ describe('broadcastChannel()', () => {
     tabs.page.dispatchEvent(transition('pageshow', true))
     expect(a.open).toBe(false)
     await net.until(() => a.open)
-    await talk(a, peer('bob', broadcastChannel()))
+    await connected(a, peer('bob', broadcastChannel()))
   })
 
   it('a tab that was frozen while another took its id has it alone once it wakes up', async () => {
@@ -217,7 +192,7 @@ describe('broadcastChannel()', () => {
     web.blocked.set('ws', 'silent')
     const options = { host: 'signal.example', port: 9000, secure: true }
     const ways = (): PeerOptions['signaling'] => [broadcastChannel(), 'peerserver']
-    await talk(peer('ada', ways(), options), peer('bob', ways(), options))
+    await connected(peer('ada', ways(), options), peer('bob', ways(), options))
     expect(web.opened).toEqual([])
   })
 
@@ -243,7 +218,7 @@ describe('broadcastChannel()', () => {
     for (const junk of [null, 'text', 7, {}, { type: 'x' }, { type: 'message' }, { type: 'message', message: { dst: 'ada', type: 'OFFER' } }]) stranger.postMessage(junk)
     await net.pass(100)
     expect(a.open).toBe(true)
-    await talk(a, peer('bob', broadcastChannel()))
+    await connected(a, peer('bob', broadcastChannel()))
   })
 })
 
@@ -285,20 +260,20 @@ describe('custom()', () => {
   beforeEach(() => { store = new Store() })
 
   it('connects two peers over a store', async () => {
-    await talk(peer('ada', way()), peer('bob', way()))
+    await connected(peer('ada', way()), peer('bob', way()))
     expect(store.rows[0]!.message).toMatchObject({ type: 'OFFER', src: 'ada', dst: 'bob', number: 1 })
   })
 
   it('takes the text of a message as well', async () => {
     store.shape = message => JSON.stringify(message)
-    await talk(peer('ada', way()), peer('bob', way()))
+    await connected(peer('ada', way()), peer('bob', way()))
   })
 
   it.each(Array.from({ length: 20 }, (_, seed) => seed))('takes what comes twice, thrice, late and out of order (%i)', async (seed) => {
     const random = numbers(seed)
     const next = (): number => random.next().value
     store.moments = () => Array.from({ length: 1 + Math.floor(next() * 3) }, () => Math.floor(next() ** 4 * 3000))
-    await talk(peer('ada', way()), peer('bob', way()))
+    await connected(peer('ada', way()), peer('bob', way()))
   })
 
   it('hands each message on once, in the order in which it was sent', async () => {

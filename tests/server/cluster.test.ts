@@ -4,14 +4,13 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { CountedClient } from './counted.js'
 import { RedisServer } from './redis.js'
+import { freePort } from './port.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 // Below node_modules' parent, where its imports are found.
@@ -56,15 +55,6 @@ class Server {
     }
     throw new Error(`The server ended: ${output}`)
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 function client(id: string, bases: readonly string[]): CountedClient {
