@@ -25,6 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   SignalMessage& message = first.value();
   message.src.clear();               // never written
+  message.reason.clear();            // never written
   message.legacyBrowserTag = false;  // never written
   const std::string text = serializeSignal(message);
   const auto second = parseSignal(text);

@@ -73,7 +73,7 @@ struct SignalMessage {
   bool legacyBrowserTag = false;  ///< payload.browser is there: PeerJS 1.3 to 1.4
 
   std::string text;    ///< payload.msg of ERROR, ID-TAKEN, INVALID-KEY; may be empty
-  std::string reason;  ///< payload.type of ERROR, for programs; may be empty
+  std::string reason;  ///< payload.type of ERROR, for programs; may be empty; never written
 
   friend bool operator==(const SignalMessage&, const SignalMessage&) = default;
 };
