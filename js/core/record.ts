@@ -185,20 +185,23 @@ export class Records {
     let bytes = 0
     for (const [, value] of members) if (typeof value === 'string') bytes += 3 * value.length
     let free = this.#wasm.room(bytes)
-    const record = this.doubles.subarray(this.#at, this.#at + size).fill(NaN)
+    // Not by way of what fill() answers: Firefox 153 loses what is written there once it has compiled that.
+    const { doubles } = this
+    doubles.fill(NaN, this.#at, this.#at + size)
     for (const [name, value] of members as [string, unknown][]) {
-      const at = placeOf(given[name] ?? name)
-      if (at >= numbers.length) {
+      const place = placeOf(given[name] ?? name)
+      const at = this.#at + place
+      if (place >= numbers.length) {
         if (typeof value !== 'string') continue
         const { written } = utf8.encodeInto(value, this.#wasm.HEAPU8.subarray(free))
-        record[at] = free
-        record[at + 1] = written
+        doubles[at] = free
+        doubles[at + 1] = written
         free += written
       }
-      else if (typeof value === 'number') record[at] = value
+      else if (typeof value === 'number') doubles[at] = value
       else {
         const word = wordsOf(input.type, name)?.indexOf(value) ?? -1
-        if (word >= 0) record[at] = word
+        if (word >= 0) doubles[at] = word
       }
     }
     return inputs.indexOf(input.type) >>> 0
