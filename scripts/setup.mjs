@@ -36,6 +36,11 @@ export function chromium() {
   return process.env.CHROMIUM || ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/snap/bin/chromium'].find(path => existsSync(path))
 }
 
+/** The same of Firefox, by $FIREFOX. */
+export function firefox() {
+  return process.env.FIREFOX || ['/usr/bin/firefox-esr', '/usr/bin/firefox'].find(path => existsSync(path))
+}
+
 /** Debian package -> is what we need of it there? */
 const packages = {
   start: {
@@ -54,6 +59,7 @@ const packages = {
     'libgtest-dev': () => header('gtest/gtest.h'),
     'libgmock-dev': () => header('gmock/gmock.h'),
     'chromium': () => chromium() !== undefined && existsSync(chromium()),
+    'firefox-esr': () => firefox() !== undefined && existsSync(firefox()),
     // a page without a single font measures everything as nothing
     'fonts-liberation': () => existsSync('/usr/share/fonts') && ['truetype', 'opentype'].some(kind => existsSync(join('/usr/share/fonts', kind))),
     // Debian starts a service of it, which nobody here uses: tests start their own, on sockets in folders of their own
@@ -89,14 +95,15 @@ function apt(missing) {
   }
 
   console.log(`setup: installing ${list}`)
-  // Debian calls it chromium; Ubuntu has it as a snap only.
+  // Debian calls it chromium; Ubuntu has it, and Firefox, as a snap only.
   if (!aptGet('update')) console.error('setup: apt-get update failed; trying with the package lists that are there')
   const known = missing.filter(name => !mayBeUnknown.has(name) || spawnSync('apt-cache', ['show', name], { stdio: 'ignore' }).status === 0)
   if (known.length > 0 && !aptGet('install', '--no-install-recommends', ...known)) {
     fail(`apt-get could not install ${list}\n${isRoot
       ? 'Its own message is above.'
       : `Its own message is above. If it was about permission, as root: apt-get install ${list}`}${
-      missing.includes('chromium') ? '\nWhere Chromium is no Debian package, set CHROMIUM to the path of a Chromium or Chrome.' : ''}`)
+      missing.includes('chromium') ? '\nWhere Chromium is no Debian package, set CHROMIUM to the path of a Chromium or Chrome.' : ''}${
+      missing.includes('firefox-esr') ? '\nWhere Firefox is no Debian package, set FIREFOX to its path.' : ''}`)
   }
 }
 

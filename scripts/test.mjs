@@ -11,7 +11,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:f
 import { join } from 'node:path'
 import process from 'node:process'
 import { ensure, root } from './outputs.mjs'
-import { chromium, setup } from './setup.mjs'
+import { chromium, firefox, setup } from './setup.mjs'
 
 const path = (...parts) => join(root, ...parts)
 const reports = path('build/test-reports')
@@ -43,7 +43,7 @@ function sh(command, args, { env = {}, timeout = 10 * minutes, mayFail = false }
       cwd: root,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, FORCE_COLOR: '0', NO_COLOR: '1', NUXT_TELEMETRY_DISABLED: '1', CHROMIUM: chromium() ?? '', ...env },
+      env: { ...process.env, FORCE_COLOR: '0', NO_COLOR: '1', NUXT_TELEMETRY_DISABLED: '1', CHROMIUM: chromium() ?? '', FIREFOX: firefox() ?? '', ...env },
     })
     let output = ''
     let late = false

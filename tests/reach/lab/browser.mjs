@@ -57,8 +57,11 @@ export async function launchChromium({ prefix = [], origin, executable = process
   }
 }
 
-/** Firefox as Debian has it, through WebDriver BiDi. Options as for launchChromium(). */
-export async function launchFirefox({ prefix = [], origin, executable = process.env.FIREFOX || '/usr/bin/firefox' } = {}) {
+/**
+ * Firefox as Debian has it, through WebDriver BiDi. Options as for launchChromium().
+ * @param {{ prefix?: string[], origin?: string, executable?: string }} [options]
+ */
+export async function launchFirefox({ prefix = [], origin, executable = process.env.FIREFOX || '/usr/bin/firefox-esr' } = {}) {
   const relay = fileURLToPath(new URL('firefox.mjs', import.meta.url))
   const [command, ...words] = [...prefix, process.execPath, relay, executable, origin]
   const child = spawn(command, words, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
@@ -92,18 +95,20 @@ export async function launchFirefox({ prefix = [], origin, executable = process.
     problems,
     async open(url) {
       const { context } = await ask('browsingContext.create', { type: 'tab' })
-      const call = async (name, ...args) => {
+      /** Runs `what(...args)` in the page. */
+      const evaluate = async (what, ...args) => {
         const { type, result, exceptionDetails } = await ask('script.callFunction', {
           // Through JSON: BiDi's own form of values is long.
-          functionDeclaration: 'async (name, args) => JSON.stringify(await window.lab[name](...JSON.parse(args)))',
-          arguments: [{ type: 'string', value: name }, { type: 'string', value: JSON.stringify(args) }],
+          functionDeclaration: `async args => JSON.stringify(await (${what})(...JSON.parse(args)))`,
+          arguments: [{ type: 'string', value: JSON.stringify(args) }],
           target: { context }, awaitPromise: true,
         })
         if (type === 'exception') throw new Error(exceptionDetails.text)
         return result.type === 'string' ? JSON.parse(result.value) : undefined
       }
+      const call = (name, ...args) => evaluate('(name, args) => window.lab[name](...args)', name, args)
       await ask('browsingContext.navigate', { context, url, wait: 'complete' })
-      return { call, close: () => ask('browsingContext.close', { context }) }
+      return { call, evaluate, close: () => ask('browsingContext.close', { context }) }
     },
     async close() {
       const ended = new Promise(resolve => child.once('exit', resolve))
