@@ -98,7 +98,7 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
 
   /** Can it be used? Stays true while the path is being recovered. */
   get open(): boolean {
-    return this.#open
+    return this.#open && !this.#ended
   }
 
   /** 'connecting' → 'open' ⇄ 'recovering' → 'closed'. Event 'state'. */
@@ -152,7 +152,6 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
   close(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#open = false
     this.finish()
   }
 
@@ -191,11 +190,15 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
       case 'connection-state':
         if (this.#state === event.state) return
         this.#state = event.state
+        // Who hears of the state finds `open` as it is then.
+        if (event.state === 'open') {
+          this.#protocol = event.protocol
+          this.#open = !this.#ended && this.prepared()
+        }
+        if (event.state === 'closed') this.#ended = true
         return this.say('state', event.state, event.reason)
       case 'connection-opened':
-        this.#protocol = event.protocol
-        if (this.#ended || !this.prepared()) return
-        this.#open = true
+        if (!this.open) return
         this.say('open')
         if (this.#watched) this.#lookAtPath()
         return
@@ -213,7 +216,6 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
   /** @internal */
   _closed(reason: string, _counts?: Acknowledged): void {
     this.#ended = true
-    this.#open = false
     clearTimeout(this.#pathTimer)
     if (this.#state !== 'closed') {
       this.#state = 'closed'
@@ -230,7 +232,7 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
 
   #lookAtPath(): void {
     const now = performance.now()
-    if (!this.#open || now - this.#pathAt < pathAge) return
+    if (!this.open || now - this.#pathAt < pathAge) return
     this.#pathAt = now
     this.driver.peerConnection(this.handle)?.getStats().then(report => this.#setPath(this.driver.path(report))).catch((error: unknown) => {
       this.provider._log(2, `no path of ${this.connectionId}: ${messageOf(error)}`)

@@ -4,7 +4,7 @@ import { DataConnection, wireName } from './data-connection.js'
 import { Driver } from './driver/driver.js'
 import { type CoreSource, loadRuntime } from './driver/runtime.js'
 import { messageOf, PeerError, type PeerErrorCode } from './errors.js'
-import { deferred, Emitter } from './events.js'
+import { deferred, Emitter, guard } from './events.js'
 import { MediaConnection } from './media-connection.js'
 import type { Serializers } from './peerjs/serializations.js'
 import { type JoinOptions, Room, stringify } from './room.js'
@@ -410,12 +410,10 @@ export class Peer extends Emitter<PeerEvents> {
     if (this.options.debug > 2) this._log(3, event)
     switch (event.type) {
       case 'peer-state': return this.#setState(event.state, event.reason)
-      case 'peer-opened':
+      case 'peer-opened': // the state comes next
         this.#id = event.id
-        this.#open = true
         this.#disconnected = this.#told = false
         this.#ready.resolve(event.id)
-        this.emit('open', event.id)
         return
       case 'peer-disconnected': return this.#lost(event.id || null)
       case 'peer-closed': return this.#shut('destroyed') // the core flushes, then ends the driver
@@ -445,7 +443,9 @@ export class Peer extends Emitter<PeerEvents> {
     const before = this.#state
     if (state === before) return
     this.#state = state
-    this.emit('state', state, reason)
+    this.#open = state === 'open'
+    guard(() => this.emit('state', state, reason))
+    if (this.#open) this.emit('open', this.#id!)
     const { autoReconnect } = this.options
     if (before === 'reconnecting' && state === 'idle' && !this.#left && typeof autoReconnect === 'object') autoReconnect.onFailed?.()
   }
@@ -483,7 +483,7 @@ export class Peer extends Emitter<PeerEvents> {
     }
     for (const peer of this.#emptied) delete this.#connections[peer]
     if (!this.#told) this.#lost(this.#id)
-    this.#ready.reject(new PeerError('invalid-state', 'The peer was closed before the signaling server knew it.'))
+    this.#ready.reject(new PeerError('invalid-state', 'The peer was closed before it was open.'))
     this.#setState('closed', reason)
     this.emit('close')
   }

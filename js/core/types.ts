@@ -152,9 +152,10 @@ export type CoreEvent =
   }
   /** The other peer uses PeerJS, and nothing can be sent or read before its serializations are loaded. Comes before it opens. */
   | { type: 'connection-foreign', connection: number }
-  | { type: 'connection-state', connection: number, state: ConnectionState, reason: string }
+  /** What it speaks counts once it is open. */
+  | { type: 'connection-state', connection: number, state: ConnectionState, reason: string, protocol: WireProtocol }
   /** Data: messages can be sent. Media: ANSWER came (caller) or answer() was called (callee). */
-  | { type: 'connection-opened', connection: number, protocol: WireProtocol }
+  | { type: 'connection-opened', connection: number }
   | { type: 'connection-error', connection: number, error: CoreErrorCode, message: string }
   /** Last event of a connection. How many of its messages were acknowledged or withdrawn, by lane. */
   | { type: 'connection-closed', connection: number, reason: string, high?: number, normal?: number, bulk?: number }

@@ -14,6 +14,7 @@ declare global {
     mine: Peerbridge.Peer
     /** The first connection. */
     conn: Peerbridge.DataConnection
+    call: Peerbridge.MediaConnection
     said: unknown[]
     descriptions: string[]
   }
@@ -83,6 +84,22 @@ async function talk(from: Page, to: Page, text: string): Promise<void> {
   await to.waitForFunction(text => window.said.includes(text), text)
 }
 
+/** Waits until the other side's picture and sound of the call are here: frames that were decoded, and samples that are not silent. */
+async function seenAndHeard(page: Page): Promise<void> {
+  await page.waitForFunction(() => window.call.remoteStream?.getTracks().length === 2)
+  await page.evaluate(async () => {
+    // Only what is played is decoded.
+    const video = document.body.appendChild(document.createElement('video'))
+    video.srcObject = window.call.remoteStream
+    await video.play()
+  })
+  await page.waitForFunction(async () => {
+    const { report } = await window.call.stats()
+    const inbound = [...report!.values()].filter(({ type }) => type === 'inbound-rtp')
+    return inbound.some(({ framesDecoded }) => framesDecoded > 5) && inbound.some(({ totalAudioEnergy }) => totalAudioEnergy > 0)
+  })
+}
+
 async function connect(ada: Page, bob: Page): Promise<{ invitation: string, answered: string }> {
   const invitation = await invite(ada)
   const answered = await answer(bob, invitation)
@@ -111,10 +128,24 @@ test('two pages connect by two codes, with no server, in at most 180 characters 
   for (const context of contexts) await context.close()
 })
 
-test('a connection that was made by hand signals further connections and an ICE restart through itself', async ({ context }) => {
+test('a connection that was made by hand signals calls, further connections and an ICE restart through itself', async ({ context }) => {
   const strangers = await alone(context)
+  await context.grantPermissions(['camera', 'microphone'], { origin: 'https://page.test' })
   const [ada, bob] = [await person(context), await person(context)]
   await connect(ada, bob)
+  await bob.evaluate(() => void window.mine.on('call', async (call) => {
+    window.call = call
+    call.answer(await navigator.mediaDevices.getUserMedia({ audio: true, video: true }))
+  }))
+  await ada.evaluate(async () => {
+    const call = window.call = window.mine.call(window.conn.peer, await navigator.mediaDevices.getUserMedia({ audio: true, video: true }))
+    await new Promise<void>((resolve, reject) => {
+      call.on('error', reject)
+      // What the event says holds for whoever looks.
+      call.on('state', () => { if (call.open) resolve() })
+    })
+  })
+  for (const page of [ada, bob]) await seenAndHeard(page)
   await bob.evaluate(async () => {
     const second = window.mine.connect(window.conn.peer)
     await new Promise<void>((resolve, reject) => {

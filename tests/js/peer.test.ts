@@ -16,12 +16,12 @@ let transport: FakeTransport
 /** A core that says yes to everything. */
 const willing = (input: CoreInput): CoreOutput[] => {
   switch (input.type) {
-    case 'start': return [{ type: 'peer-state', state: 'open', reason: '' }, { type: 'peer-opened', id: input.id ?? 'given' }]
+    case 'start': return [{ type: 'peer-opened', id: input.id ?? 'given' }, { type: 'peer-state', state: 'open', reason: '' }]
     case 'disconnect': return [{ type: 'peer-state', state: 'idle', reason: '' }, { type: 'peer-disconnected', id: 'a' }]
-    case 'reconnect': return [{ type: 'peer-state', state: 'open', reason: '' }, { type: 'peer-opened', id: 'a' }]
+    case 'reconnect': return [{ type: 'peer-opened', id: 'a' }, { type: 'peer-state', state: 'open', reason: '' }]
     case 'destroy': return [{ type: 'peer-disconnected', id: 'a' }, { type: 'peer-state', state: 'closed', reason: '' }, { type: 'peer-closed' }, { type: 'dispose' }]
     case 'close': return [
-      { type: 'connection-state', connection: input.connection, state: 'closed', reason: '' },
+      { type: 'connection-state', connection: input.connection, state: 'closed', reason: '', protocol: 'native' },
       { type: 'connection-closed', connection: input.connection, reason: '' },
     ]
     default: return []
@@ -54,8 +54,8 @@ async function opened(): Promise<{ peer: Peer, conn: DataConnection, handle: num
   const conn = peer.connect('b', { label: 'chat' })!
   const handle = core.ofType('connect')[0]!.connection
   say({ type: 'link-create', link: 4, connection: handle },
-    { type: 'connection-state', connection: handle, state: 'open', reason: '' },
-    { type: 'connection-opened', connection: handle, protocol: 'native' })
+    { type: 'connection-state', connection: handle, state: 'open', reason: '', protocol: 'native' },
+    { type: 'connection-opened', connection: handle })
   return { peer, conn, handle }
 }
 
@@ -312,7 +312,7 @@ describe('connections', () => {
     conn.on('state', state => log.push(state))
     conn.on('close', () => log.push(peer.connections.b))
     say({ type: 'connection-error', connection: handle, error: 'connection-lost', message: '' },
-      { type: 'connection-state', connection: handle, state: 'closed', reason: 'connection-lost' },
+      { type: 'connection-state', connection: handle, state: 'closed', reason: 'connection-lost', protocol: 'native' },
       { type: 'connection-closed', connection: handle, reason: 'connection-lost' })
     expect(log).toEqual([['connection-lost', 'b', conn.connectionId], 'closed', []])
     expect(conn.open).toBe(false)
@@ -334,9 +334,29 @@ describe('connections', () => {
     expect(peer.connections.p0).toContain(again)
   })
 
+  it('are open in the eyes of whoever hears of their state, and closed likewise', async () => {
+    const peer = make()
+    const seen: unknown[] = []
+    peer.on('state', state => seen.push([state, peer.open, peer.id]))
+    await settled()
+    const conn = peer.connect('b')!
+    conn.on('state', state => seen.push([state, conn.open, conn.protocol]))
+    conn.on('open', () => seen.push('open'))
+    const { connection } = core.ofType('connect')[0]!
+    say({ type: 'connection-state', connection, state: 'open', reason: '', protocol: 'native' }, { type: 'connection-opened', connection })
+    say({ type: 'connection-state', connection, state: 'recovering', reason: '', protocol: 'native' }, { type: 'connection-state', connection, state: 'open', reason: '', protocol: 'native' })
+    say({ type: 'connection-state', connection, state: 'closed', reason: '', protocol: 'native' })
+    say({ type: 'peer-state', state: 'reconnecting', reason: '' })
+    expect(seen).toEqual([
+      ['open', true, 'a'],
+      ['open', true, 'native'], 'open', ['recovering', true, 'native'], ['open', true, 'native'], ['closed', false, 'native'],
+      ['reconnecting', false, 'a'],
+    ])
+  })
+
   it('stays open while the path is recovered', async () => {
     const { conn, handle } = await opened()
-    say({ type: 'connection-state', connection: handle, state: 'recovering', reason: '' })
+    say({ type: 'connection-state', connection: handle, state: 'recovering', reason: '', protocol: 'native' })
     expect(conn).toMatchObject({ open: true, state: 'recovering' })
   })
 
@@ -417,7 +437,8 @@ describe('sending', () => {
     conn.on('error', error => errors.push(error.type))
     void conn.send('too early')
     await expect(conn.send('too early')).rejects.toBeInstanceOf(PeerError)
-    say({ type: 'connection-opened', connection: core.ofType('connect')[0]!.connection, protocol: 'native' })
+    const { connection } = core.ofType('connect')[0]!
+    say({ type: 'connection-state', connection, state: 'open', reason: '', protocol: 'native' }, { type: 'connection-opened', connection })
     void conn.send(() => {})
     core.closing = true
     void conn.send('x')

@@ -71,6 +71,8 @@ bool Connection::enter(Trigger trigger, const char* reason) {
     Output& out = outbox_.add(OutputType::ConnectionState, identity_.handle);
     out.state = static_cast<std::uint8_t>(after);
     out.text = reason;
+    // With it: who hears that it is open may send.
+    out.protocol = protocol_.value_or(identity_.kind == ConnectionKind::Data ? Protocol::Native : Protocol::PeerJs);
   }
   // What ended it is the reason; the handshake that follows is not.
   if (after == ConnectionState::Closed && closeReason_ == nullptr) closeReason_ = reason;
@@ -597,7 +599,7 @@ bool Connection::reachable() const { return host_.reachable(identity_.peer); }
 
 void Connection::negotiated(Negotiation&) {
   if (identity_.kind == ConnectionKind::Media && enter(Trigger::Up, "answered")) {
-    outbox_.add(OutputType::ConnectionOpened, identity_.handle).protocol = protocol_.value_or(Protocol::PeerJs);
+    outbox_.add(OutputType::ConnectionOpened, identity_.handle);
     if (current_->everConnected) negotiationDeadline_ = kNever;
   }
 }
@@ -797,7 +799,7 @@ void Connection::bindChannel(Millis now) {
     reattached_ = phase_ == Phase::Recovering;
   }
   if (data && enter(Trigger::Up, "the channel is open")) {
-    outbox_.add(OutputType::ConnectionOpened, identity_.handle).protocol = protocol_.value_or(Protocol::Native);
+    outbox_.add(OutputType::ConnectionOpened, identity_.handle);
   }
   for (Side& side : sides_) {
     if (side.channel == 0) makeSide(side);

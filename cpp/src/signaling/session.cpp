@@ -110,8 +110,8 @@ Session::Effect Session::open(Millis now) {
   offline_ = false;
   heartbeatAt_ = now + config_.heartbeatInterval;
   alive(now);
-  publish(PeerState::Open, "the server took the registration");
   outbox_.add(OutputType::PeerOpened).text = id_;
+  publish(PeerState::Open, "the server took the registration");
   return Effect::Opened;
 }
 
