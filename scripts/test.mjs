@@ -4,10 +4,13 @@
 //   npm test -- vitest e2e        only these runners, in this order
 //   npm test -- --list            their names
 //
+// Two runners that leave a processor idle are run at once; what the second prints comes when it is done.
 // A runner that fails, crashes, hangs or runs no test counts as failed. FUZZ_SECONDS: how long each fuzz target runs,
 // FUZZ_SEED: from which number its ideas start.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { ensure, root } from './outputs.mjs'
@@ -18,10 +21,11 @@ const reports = path('build/test-reports')
 const bin = (...parts) => path('node_modules', ...parts)
 const minutes = 60_000
 
-let current
+/** All that run. */
+const children = new Set()
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => {
-    if (current) kill(current)
+    children.forEach(kill)
     process.exit(1)
   })
 }
@@ -36,34 +40,52 @@ function kill(child) {
   }
 }
 
+/** Where what is printed goes, other than to the terminal. */
+const elsewhere = new AsyncLocalStorage()
+const print = text => void (elsewhere.getStore() ?? process.stdout).write(text)
+
+/** Runs something whose output would get between that of another: it is shown at the end, in one piece. */
+async function buffered(run) {
+  let output = ''
+  try {
+    return await elsewhere.run({ write: (text) => { output += text } }, run)
+  }
+  finally {
+    print(output)
+  }
+}
+
 /** Runs a command, shows what it prints as it prints it, and answers with its output. Throws when it does not end well. */
 function sh(command, args, { env = {}, timeout = 10 * minutes, mayFail = false } = {}) {
   return new Promise((resolve, reject) => {
-    const child = current = spawn(command, args, {
+    const child = spawn(command, args, {
       cwd: root,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, FORCE_COLOR: '0', NO_COLOR: '1', NUXT_TELEMETRY_DISABLED: '1', CHROMIUM: chromium() ?? '', FIREFOX: firefox() ?? '', ...env },
     })
+    children.add(child)
+    const shown = elsewhere.getStore() ?? process.stdout
     let output = ''
     let late = false
     const timer = setTimeout(() => {
       late = true
       kill(child)
     }, timeout)
-    for (const [from, to] of [[child.stdout, process.stdout], [child.stderr, process.stderr]]) {
-      from.on('data', (chunk) => {
-        to.write(chunk)
-        output += chunk
+    for (const from of [child.stdout, child.stderr]) {
+      from.setEncoding('utf8').on('data', (text) => {
+        shown.write(text)
+        output += text
       })
     }
     child.on('error', (error) => {
       clearTimeout(timer)
+      children.delete(child)
       reject(new Error(`${command} could not be started: ${error.message}`))
     })
     child.on('close', (status, signal) => {
       clearTimeout(timer)
-      current = undefined
+      children.delete(child)
       // What it may have left running would be in the way of the next one.
       kill(child)
       const ended = late ? `took longer than ${timeout / minutes} minutes` : signal ? `was ended by ${signal}` : status ? `ended with exit code ${status}` : ''
@@ -108,7 +130,7 @@ async function fuzz() {
   const targets = existsSync(folder) ? readdirSync(folder).filter(name => /^fuzz_\w+$/.test(name)).sort() : []
   let passed = 0
   let failed = 0
-  for (const target of targets) {
+  const play = async (target) => {
     const corpus = path('tests/fuzz/corpus', target.replace(/^fuzz_/, ''))
     const found = path('build/fuzz/found', target)
     mkdirSync(found, { recursive: true })
@@ -118,10 +140,15 @@ async function fuzz() {
       `-max_total_time=${process.env.FUZZ_SECONDS ?? 10}`, `-seed=${process.env.FUZZ_SEED ?? 1}`, '-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=0', '-verbosity=0',
       `-artifact_prefix=${found}-`,
     ], { mayFail: true })
-    console.log(`${ended ? 'FAILED' : 'ok'}  ${target}`)
+    print(`${ended ? 'FAILED' : 'ok'}  ${target}\n`)
     if (ended) failed++
     else passed++
   }
+  // Each takes one processor.
+  const next = async () => {
+    for (let target = targets.shift(); target; target = targets.shift()) await buffered(() => play(target))
+  }
+  await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, next))
   return { passed, failed }
 }
 
@@ -144,7 +171,7 @@ async function playwright(name, config) {
     env: { PLAYWRIGHT_JSON_OUTPUT_NAME: join(reports, `${name}.json`) }, mayFail: true, timeout: 15 * minutes,
   })
   const { stats, errors } = report(`${name}.json`)
-  for (const error of errors ?? []) console.error(error.message)
+  for (const error of errors ?? []) print(`${error.message}\n`)
   const failed = stats.unexpected
   // A flaky test passed in the end; it is listed above, and it is not hidden: see "flaky" there.
   return { passed: stats.expected + stats.flaky, failed: ended && failed === 0 ? 1 : failed }
@@ -199,9 +226,12 @@ setup('test')
 rmSync(reports, { recursive: true, force: true })
 mkdirSync(reports, { recursive: true })
 
-const results = []
-for (const name of chosen.length > 0 ? chosen : Object.keys(runners)) {
-  console.log(`\n──── ${name} ${'─'.repeat(60 - name.length)}`)
+/** These know one processor each. */
+const together = [['lint', 'types']]
+
+const results = new Map()
+async function run(name) {
+  print(`\n──── ${name} ${'─'.repeat(60 - name.length)}\n`)
   const begin = performance.now()
   let result
   try {
@@ -210,16 +240,24 @@ for (const name of chosen.length > 0 ? chosen : Object.keys(runners)) {
   }
   catch (error) {
     result = { passed: 0, failed: 1, reason: error.message }
-    console.error(`\n${name}: ${error.message}`)
+    print(`\n${name}: ${error.message}\n`)
   }
-  results.push({ name, ...result, seconds: (performance.now() - begin) / 1000 })
+  results.set(name, { name, ...result, seconds: (performance.now() - begin) / 1000 })
 }
 
-const sum = key => results.reduce((total, result) => total + result[key], 0)
+const begin = performance.now()
+const names = chosen.length > 0 ? [...new Set(chosen)] : Object.keys(runners)
+for (const name of names) {
+  if (results.has(name)) continue
+  const others = together.find(group => group.includes(name))?.filter(other => other !== name && names.includes(other)) ?? []
+  await Promise.all([run(name), ...others.map(other => buffered(() => run(other)))])
+}
+
+const sum = key => [...results.values()].reduce((total, result) => total + result[key], 0)
 console.log(`\n──── all ${'─'.repeat(57)}`)
-for (const { name, passed, failed, seconds, reason } of results) {
+for (const { name, passed, failed, seconds, reason } of results.values()) {
   console.log(`${failed > 0 ? 'FAILED' : 'ok    '}  ${name.padEnd(8)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed  ${seconds.toFixed(0).padStart(4)} s${reason ? `  ${reason}` : ''}`)
 }
-console.log(`${(sum('seconds') / 60).toFixed(1)} minutes`)
+console.log(`${((performance.now() - begin) / 60_000).toFixed(1)} minutes`)
 process.exitCode = sum('failed') > 0 ? 1 : 0
 console.log(`\n${sum('passed')} passed, ${sum('failed')} failed`)
