@@ -69,7 +69,9 @@ export function admit(hub: Hub, who: Registration, credentials: Credentials): Re
   const { options } = hub
   if (!isGuarded(options)) return who
   // Before the application is asked, which may cost it more than us.
-  if (!hub.admits(who.address)) return { ...who, refused: { type: 'rate-limited', msg: 'Too many connections from this address, slow down' } }
+  const paid = who.paid ?? hub.admits(who.address)
+  who = { ...who, paid }
+  if (!paid) return who
   const claims = options.tokens && verifyToken(credentials.auth, options.tokens)
   if (typeof claims === 'string') return refused(who, claims)
   const named = check(who, claims ?? {})

@@ -8,25 +8,11 @@ export interface Health {
    * The answer is 200 for the first two and 503 for the last: to start a server anew does not help what it waits for.
    */
   status: 'ok' | 'degraded' | 'closing'
-  /** What the server uses, by name, e.g. `redis`. */
-  [part: string]: 'up' | 'down' | Health['status']
-}
-
-const parts = new WeakMap<Hub, Map<string, () => boolean>>()
-
-/** Something that the hub uses is told in its health under this name. `isUp` is asked for each answer. */
-export function watch(hub: Hub, name: string, isUp: () => boolean): void {
-  const known = parts.get(hub) ?? new Map<string, () => boolean>()
-  parts.set(hub, known.set(name, isUp))
-}
-
-/** What the hub uses, and whether it answers. */
-export function partsOf(hub: Hub): ReadonlyMap<string, () => boolean> {
-  return parts.get(hub) ?? new Map()
+  /** Of a server that has one. */
+  redis?: 'up' | 'down'
 }
 
 /** No numbers: it is for everybody, and how much there is to do is nobody's business. */
-export function health(hub: Hub): Health {
-  const up = Object.fromEntries([...partsOf(hub)].map(([name, isUp]) => [name, isUp() ? 'up' : 'down'] as const))
-  return { status: hub.isClosed ? 'closing' : Object.values(up).includes('down') ? 'degraded' : 'ok', ...up }
+export function health({ redis, isClosed }: Hub): Health {
+  return { status: isClosed ? 'closing' : redis === 'down' ? 'degraded' : 'ok', ...(redis && { redis }) }
 }

@@ -112,7 +112,7 @@ export function respond(hub: Hub, request: SignalingRequest): Response | Promise
     if (!hub.options.allow_discovery || key !== hub.options.key) return answer(401, 'Unauthorized')
     if (!isGuarded(hub.options)) return later(hub.everybody(), ids => answer(200, ids))
     const auth = queryOf(request).get('auth')
-    const who = { id: '', key, address: addressOf(hub.options, request.address, request.headers) }
+    const who = { id: '', key, paid: true, address: addressOf(hub.options, request.address, request.headers) }
     return Promise.resolve(admit(hub, who, { auth, headers: request.headers }))
       .then(({ refused }) => refused ? answer(401, refused.msg) : later(hub.everybody(), ids => answer(200, ids)))
   }

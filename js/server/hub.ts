@@ -3,7 +3,6 @@ import { expire } from './backplane/backplane.js'
 import type { Applicant, Backplane, Client, ClientSession, Host, Numbers, Parting } from './backplane/backplane.js'
 import { MemoryBackplane } from './backplane/memory.js'
 import { RedisBackplane } from './backplane/redis.js'
-import { watch } from './health.js'
 import { count, Counters, reasonOf } from './metrics.js'
 import { resolveOptions } from './options.js'
 import type { ResolvedOptions, SignalingServerOptions } from './options.js'
@@ -39,6 +38,8 @@ export interface Registration {
   address?: string | undefined
   /** Of a client that counts messages; without, it is one of PeerJS. */
   progress?: Progress | null
+  /** Whether its address may have one more connection; undefined: that is still to be asked. */
+  paid?: boolean
   /** Why it may not connect; see js/server/authorize.ts. */
   refused?: { readonly type: string, readonly msg: string }
   /** What it may do, where somebody was asked. */
@@ -198,12 +199,12 @@ export class Hub {
   #closed = false
   #draining = false
   #ending: void | Promise<void> = undefined
+  #drained: Promise<void> | undefined
 
   constructor(options: SignalingServerOptions = {}, clock: Clock = systemClock) {
     this.options = resolveOptions(options)
     this.#clock = clock
     this.#plane = this.options.redis ? new RedisBackplane(this.#host(), clock, this.options.redis) : new MemoryBackplane(this.#host())
-    if (this.redis) watch(this, 'redis', () => this.redis === 'up')
     this.rooms = this.options.rooms && new Rooms(this.options.rooms, clock, {
       send: (client, text) => this.tell(client, text),
     })
@@ -310,7 +311,7 @@ export class Hub {
 
     if (this.#closed || this.#draining) return this.#refuse(link, null, CloseCode.goingAway, 'Server is going away')
     const address = this.#address(who.address, now)
-    if (!this.#pays(address, 1, now)) {
+    if (!(who.paid ?? this.#pays(address, 1, now))) {
       return this.#refuse(link, error('Too many connections from this address, slow down', 'rate-limited'), CloseCode.flood, 'Too many connections')
     }
     if (who.refused) return this.#refuse(link, error(who.refused.msg, who.refused.type))
@@ -327,12 +328,14 @@ export class Hub {
   }
 
   /** Ends so that nothing is lost: lets nobody in any more, waits until what was accepted has left, and says goodbye to everybody. */
-  async drain(): Promise<void> {
-    if (!this.#draining && !this.#closed) {
-      this.#draining = true
-      if (this.#plane.leave) await this.#plane.leave()
-      this.close()
-    }
+  drain(): Promise<void> {
+    return this.#drained ??= this.#drain()
+  }
+
+  async #drain(): Promise<void> {
+    this.#draining = true
+    if (this.#plane.leave && !this.#closed) await this.#plane.leave()
+    this.close()
     await this.#ending
   }
 

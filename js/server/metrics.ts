@@ -1,6 +1,5 @@
 // `GET {path}metrics`, for Prometheus (text format 0.0.4).
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { partsOf } from './health.js'
 import type { Hub } from './hub.js'
 
 /** What has happened since the server was made. */
@@ -55,7 +54,7 @@ export function metrics(hub: Hub): string {
   add('peerbridge_messages_total', 'counter', 'Messages from one client for another.', counters.messages)
   add('peerbridge_message_units_total', 'counter', 'Length of these messages, in UTF-16 units.', counters.units)
   add('peerbridge_http_answers_total', 'counter', 'Answers over HTTP.', counters.answers, 'status')
-  add('peerbridge_up', 'gauge', 'Whether what the server uses answers.', [...partsOf(hub)].map(([name, isUp]) => [name, Number(isUp())] as const), 'part')
+  add('peerbridge_up', 'gauge', 'Whether what the server uses answers.', hub.redis ? [['redis', Number(hub.redis === 'up')]] : [], 'part')
   if (typeof process === 'object' && typeof process.memoryUsage === 'function') {
     const { user, system } = process.cpuUsage()
     add('process_cpu_seconds_total', 'counter', 'CPU time of the process, in seconds.', (user + system) / 1e6)
