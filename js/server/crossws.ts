@@ -29,6 +29,8 @@ export interface UpgradeRequest {
 export interface SocketPeer {
   readonly request?: UpgradeRequest | undefined
   readonly remoteAddress?: string | undefined
+  /** 0.4. */
+  readonly bufferedAmount?: number
   send(data: string): unknown
   close(code?: number, reason?: string): unknown
   ping?(): unknown
@@ -37,6 +39,9 @@ export interface SocketPeer {
 export interface SocketMessage {
   text(): string
 }
+
+const OPEN = 1
+const isDeno = 'Deno' in globalThis
 
 /**
  * A frame above this never reaches the hub: `ws` ends the socket with 1009 while the frame is still arriving. Between the
@@ -48,9 +53,12 @@ export function maxPayload(hub: Hub): number {
 
 export function createHooks(hub: Hub): SignalingHooks {
   const links = new WeakMap<SocketPeer, WebSocketLink>()
+  /** What requests said: Deno's cannot be asked any more once they have become a WebSocket. */
+  const said = new WeakMap<UpgradeRequest, UpgradeRequest>()
 
   return {
     upgrade(request) {
+      if (isDeno) said.set(request, { url: request.url ?? '', headers: new Headers(request.headers as Headers) })
       const [path = ''] = splitUrl(request.url)
       // By its end: a framework may have mounted the endpoint below a base URL that only the framework knows.
       if (!path.endsWith(`${hub.options.path}peerjs`)) return new Response('Not found', { status: 404 })
@@ -63,7 +71,8 @@ export function createHooks(hub: Hub): SignalingHooks {
       const link = socket ? new SocketLink(socket) : new PeerLink(peer)
       links.set(peer, link)
       if (socket) limitPayload(socket, maxPayload(hub))
-      enter(hub, link, peer.request?.url, peer.request?.headers, peer.remoteAddress)
+      const { url, headers } = (peer.request && said.get(peer.request)) ?? peer.request ?? {}
+      enter(hub, link, url, headers, remoteAddress(peer))
     },
 
     message(peer, message) {
@@ -75,7 +84,9 @@ export function createHooks(hub: Hub): SignalingHooks {
     },
 
     close(peer, details) {
-      links.get(peer)?.over(details?.code)
+      const link = links.get(peer)
+      // Deno's adapter does not say why; its socket does, in a moment.
+      if (!(link instanceof PeerLink && link.hearsItsEnd)) link?.over(details?.code)
       links.delete(peer)
     },
 
@@ -112,13 +123,27 @@ function enter(hub: Hub, link: WebSocketLink, url: string | undefined, headers: 
   else link.begin(hub, who)
 }
 
+/** What is used of the sockets of Bun (`ServerWebSocket`) and Deno (`WebSocket`). */
+interface ForeignSocket {
+  readonly readyState?: number
+  readonly bufferedAmount?: number
+  getBufferedAmount?(): number
+  addEventListener?(event: 'close', listener: (event: { readonly code: number }) => void): void
+}
+
 /** On a runtime that is not Node. */
 class PeerLink extends WebSocketLink {
   readonly #peer: SocketPeer
+  readonly #socket: ForeignSocket
+  readonly hearsItsEnd: boolean
 
   constructor(peer: SocketPeer) {
     super()
     this.#peer = peer
+    // Not `peer.websocket`, a proxy, on which no method of theirs can be called.
+    this.#socket = (peer as { _internal?: { ws?: ForeignSocket } })._internal?.ws ?? {}
+    this.hearsItsEnd = typeof this.#socket.addEventListener === 'function'
+    if (this.hearsItsEnd) this.#socket.addEventListener?.('close', ({ code }) => this.over(code))
   }
 
   send(text: string): void {
@@ -132,7 +157,23 @@ class PeerLink extends WebSocketLink {
   }
 
   ping(): void {
-    this.#peer.ping?.()
+    if (this.#peer.ping) this.#peer.ping()
+    // Deno, and Bun with crossws 0.3, ping by themselves and end who does not answer: who is still there has.
+    else if (this.#socket.readyState === OPEN) this.heard()
+  }
+
+  buffered(): number {
+    return this.#peer.bufferedAmount ?? this.#socket.getBufferedAmount?.() ?? this.#socket.bufferedAmount ?? 0
+  }
+}
+
+/** Undefined also where a socket's adapter asks a request that has ended (crossws 0.3 on Deno). */
+function remoteAddress(peer: SocketPeer): string | undefined {
+  try {
+    return peer.remoteAddress
+  }
+  catch {
+    return undefined
   }
 }
 

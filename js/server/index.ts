@@ -49,8 +49,11 @@ export interface SignalingServer {
   /**
    * For servers that speak Request and Response (srvx, Bun, Deno, h3 2). The answer to an upgrade request carries the
    * WebSocket hooks as `crossws`, which is where crossws looks for them.
+   *
+   * @param from `remoteAddress`: the other end of the socket, which a Request does not tell (srvx's does, as `ip`). Without, and
+   *   without `proxied`, nothing is bounded for each address over HTTP.
    */
-  fetch(request: Request): Response | Promise<Response>
+  fetch(request: Request, from?: { readonly remoteAddress?: string | undefined }): Response | Promise<Response>
   /** A Node server of its own. */
   listen(options?: ListenOptions): Promise<SignalingListener>
   /**
@@ -83,14 +86,23 @@ export function createSignalingServer(options: SignalingServerOptions = {}): Sig
     { __is_handler__: true, __websocket__: hooks } as const,
   )
 
+  const drain = async (): Promise<void> => {
+    await hub.drain()
+    // Polls that waited are answered within this turn; Bun would cut off what is not.
+    await new Promise(resolve => setTimeout(resolve))
+  }
+
   return {
     hub,
     hooks,
     handler,
-    fetch(request) {
+    fetch(request, from) {
       const { method, headers, body, signal, url } = request
       const { pathname, search } = new URL(url)
-      const response = respond(hub, { method, path: pathname + search, headers, body, signal })
+      // Whatever a server hands over as its second argument.
+      const told: unknown = from?.remoteAddress ?? (request as { ip?: unknown }).ip
+      const address = typeof told === 'string' ? told : undefined
+      const response = respond(hub, { method, path: pathname + search, headers, body, signal, address })
       return 'status' in response && response.status === 426 ? Object.assign(response, { crossws: hooks }) : response
     },
     async listen(listenOptions) {
@@ -101,18 +113,38 @@ export function createSignalingServer(options: SignalingServerOptions = {}): Sig
       listeners.add(listener)
       return listener
     },
-    drain: () => hub.drain(),
+    drain,
     async close() {
-      await hub.drain()
+      await drain()
       await Promise.all([...listeners].map(listener => listener.close()))
       listeners.clear()
     },
   }
 }
 
+/** Options that the Nuxt module leaves to `server/peerbridge.ts`: all but those of listening, and those that the page has to know, too. */
+export type PeerbridgeServerOptions = Omit<SignalingServerOptions, 'path' | 'key' | 'turn' | 'port' | 'host' | 'ssl'>
+
+/**
+ * What `server/peerbridge.ts` of a Nuxt application exports: options of its endpoint, functions among them, which
+ * nuxt.config cannot carry. They win over those of nuxt.config. A function is asked once, when the endpoint is used for the first
+ * time; it may call `useRuntimeConfig()`. Auto-imported there.
+ *
+ * @example
+ * export default definePeerbridgeServer({
+ *   authorize: async ({ headers }) => await userOf(headers.get('cookie')) ? true : 'Please log in',
+ * })
+ */
+export function definePeerbridgeServer<T extends PeerbridgeServerOptions | (() => PeerbridgeServerOptions)>(options: T): T {
+  return options
+}
+
 function handle(hub: Hub, event: HandlerEvent): Response | Promise<Response | undefined> {
   const { method, path, headers, node } = event
   if (!node) return respond(hub, { method, path, headers })
+  // Hosts of Nitro that speak Request and Response (Bun, Deno, …) collect an answer until it ends, which an event stream does not:
+  // better none, and the client goes on to polls at once.
+  if ('__unenv__' in node.res && /^[^?#]*\/sse\/*(?:[?#]|$)/.test(path)) return new Response('No event streams on this host', { status: 501 })
   const response = respond(hub, { ...fromNode(node.req, node.res, path), method })
   if ('status' in response) return response
   return response.then(async (answer) => {

@@ -2,13 +2,14 @@
 import { admit } from './authorize.js'
 import { CloseCode } from './hub.js'
 import type { Hub, Link, Progress, Session } from './hub.js'
+import { isBun } from './options.js'
 import { addressOf, progressOf, queryOf } from './request.js'
 import type { Body, SignalingRequest } from './request.js'
 
 /** Numbered messages of one POST. */
 const MAX_LINES = 1024
 /** Proxies end what is silent for a minute or half of one. */
-const KEEP_ALIVE = 15_000
+const KEEP_ALIVE = isBun ? 8000 : 15_000
 /** How long a body may take to arrive. */
 const BODY_TIMEOUT = 10_000
 

@@ -26,11 +26,16 @@ export interface NodeResponse {
 export function fromNode(request: NodeRequest, response: NodeResponse, path = request.url ?? '/'): SignalingRequest {
   const end = new AbortController()
   response.once('close', () => end.abort())
-  const { body, method = 'GET' } = request
-  return {
-    method, path, headers: headersOf(request), address: request.socket?.remoteAddress, signal: end.signal,
-    body: typeof body === 'string' || body instanceof Uint8Array ? body : request,
-  }
+  const { method = 'GET' } = request
+  return { method, path, headers: headersOf(request), address: request.socket?.remoteAddress, signal: end.signal, body: bodyOf(request) }
+}
+
+function bodyOf(request: NodeRequest): SignalingRequest['body'] {
+  const { body } = request
+  if (typeof body === 'string' || body instanceof Uint8Array) return body
+  if (body instanceof ArrayBuffer) return new Uint8Array(body)
+  // Of Nitro's stand-in, which is no stream.
+  return body === null ? '' : request
 }
 
 /** Writes the answer as fast as it is taken, and stops it when nobody takes it any more. */

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import nodeAdapter from 'crossws/adapters/node'
 import { createSignalingServer } from '../../js/server/index.js'
 import type { SignalingServer } from '../../js/server/index.js'
@@ -49,4 +49,78 @@ it('who says goodbye frees its id, and a frame that no server should take ends i
 
 it('an address that is not the endpoint is refused before it is a WebSocket', async () => {
   expect(await new Socket(peerjsUrl(ws.replace('signal', 'elsewhere'), 'a')).upgraded()).toBe(404)
+})
+
+// Bun and Deno themselves: npm run runtimes.
+describe('on a runtime that is not Node', () => {
+  /** A peer as crossws's adapters for Bun and Deno make it. */
+  const foreign = (id: string, ws: object = {}, more: object = {}) => ({
+    request: { url: `http://host/signal/peerjs?key=peerjs&id=${id}&token=t`, headers: new Headers() },
+    _internal: { ws }, send: vi.fn(), close: vi.fn(), ...more,
+  })
+  const text = (message: object) => ({ text: () => JSON.stringify(message) })
+
+  it('a socket that has no code for its adapter tells the end itself', () => {
+    const ends: ((event: { code: number }) => void)[] = []
+    const [leaves, drops] = ['leaves', 'drops'].map(id => foreign(id, { addEventListener: (_: string, fn: typeof ends[number]) => ends.push(fn) }))
+    for (const [i, peer] of [leaves!, drops!].entries()) {
+      server.hooks.open(peer)
+      expect(peer.send).toHaveBeenCalledExactlyOnceWith('{"type":"OPEN"}')
+      server.hooks.close(peer, {})
+      expect(server.hub.has(peer === leaves ? 'leaves' : 'drops')).toBe(true)
+      ends[i]!({ code: peer === leaves ? 1000 : 1006 })
+    }
+    const other = ['leaves', 'drops'].map(id => foreign(id))
+    for (const peer of other) {
+      peer.request.url = peer.request.url.replace('token=t', 'token=another')
+      server.hooks.open(peer)
+    }
+    expect(other.map(({ send }) => send.mock.calls[0]![0])).toEqual(['{"type":"OPEN"}', '{"type":"ID-TAKEN","payload":{"msg":"ID is taken"}}'])
+  })
+
+  it('where the runtime pings by itself, who is connected is alive', () => {
+    let now = 0
+    vi.spyOn(performance, 'now').mockImplementation(() => now)
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const here = foreign('here', { readyState: 1 })
+      const gone = foreign('gone', { readyState: 3 })
+      const asked = foreign('asked', { readyState: 1 }, { ping: vi.fn() })
+      for (const peer of [here, gone, asked]) server.hooks.open(peer)
+      for (; now < 80_000; now += 1000) vi.advanceTimersByTime(1000)
+      expect(server.hub.ids()).toEqual(['here'])
+      expect(asked.ping).toHaveBeenCalled()
+    }
+    finally {
+      vi.useRealTimers()
+      vi.restoreAllMocks()
+    }
+  })
+
+  it.each([
+    ['Bun with crossws 0.3', { getBufferedAmount: () => 5e6 }, {}], ['Deno with crossws 0.3', { bufferedAmount: 5e6 }, {}], ['0.4', {}, { bufferedAmount: 5e6 }],
+  ])('who reads too slowly is closed (%s)', (_, ws, more) => {
+    const slow = foreign('slow', ws, more)
+    const ada = foreign('ada')
+    server.hooks.open(slow)
+    server.hooks.open(ada)
+    server.hooks.message(ada, text({ type: 'OFFER', payload: 'x', dst: 'slow' }))
+    expect(slow.close).toHaveBeenCalledWith(1013, 'Reading too slowly')
+  })
+
+  it('a request that cannot say its address any more is no error', () => {
+    const peer = foreign('ada')
+    Object.defineProperty(peer, 'remoteAddress', { get() { throw new TypeError('Request closed') } })
+    server.hooks.open(peer)
+    expect(server.hub.has('ada')).toBe(true)
+  })
+})
+
+it('a web server tells where a request comes from, so that one address can be bounded', async () => {
+  const bounded = createSignalingServer({ address_rate_limit: 1, address_rate_burst: 2 })
+  const ask = async (from?: { remoteAddress?: string }, ip?: string) =>
+    (await bounded.fetch(Object.assign(new Request('http://host/'), ip && { ip }), from)).status
+  expect([await ask({ remoteAddress: '10.0.0.1' }), await ask({ remoteAddress: '10.0.0.1' }), await ask({ remoteAddress: '10.0.0.1' })]).toEqual([200, 200, 429])
+  expect([await ask(undefined, '10.0.0.1'), await ask({ remoteAddress: '10.0.0.2' }), await ask()]).toEqual([429, 200, 200])
+  await bounded.close()
 })
