@@ -14,3 +14,6 @@ const names = {
 export const imports = Object.entries(names).flatMap(([from, list]) => list.map(name => ({ name, from })))
 
 export const components = ['PeerVideo'].map(name => ({ name, export: name, filePath: 'peerbridge/vue' }))
+
+/** The same in the application's server. */
+export const serverImports = [{ name: 'definePeerbridgeServer', from: 'peerbridge/server' }]

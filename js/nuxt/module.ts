@@ -1,10 +1,14 @@
-import { addComponent, addImports, addPlugin, addServerHandler, addServerPlugin, createResolver, defineNuxtModule, useLogger } from 'nuxt/kit'
-import type { NuxtModule } from 'nuxt/schema'
+import { join } from 'node:path'
+import {
+  addComponent, addImports, addPlugin, addServerHandler, addServerPlugin, createResolver, defineNuxtModule, findPath, useLogger,
+} from 'nuxt/kit'
+import type { Nuxt, NuxtModule } from 'nuxt/schema'
 import type { NitroConfig } from 'nitropack'
 import { defu } from 'defu'
 import type { PeerOptions } from 'peerbridge'
-import type { SignalingServerOptions } from 'peerbridge/server'
-import { components, imports } from './auto-imports.js'
+import type { CorsOptions, SignalingServerOptions } from 'peerbridge/server'
+import { components, imports, serverImports } from './auto-imports.js'
+import { whatIsLost } from './lost.js'
 
 /** Options of the module, `peerbridge` in nuxt.config. All of them are optional, and none is needed. */
 export interface ModuleOptions {
@@ -34,6 +38,9 @@ export interface ModuleOptions {
    * Limits and rules of the endpoint; see the options of `createSignalingServer`. They stay on the server and can be set
    * when it starts, e.g. `NUXT_PEERBRIDGE_SERVER_CONCURRENT_LIMIT=10000` or `NUXT_PEERBRIDGE_SERVER_TURN_SECRET=…` for one that is
    * written down here. With `turn` every peer asks for credentials of that TURN server by itself.
+   *
+   * Functions and patterns, `authorize` above all, go into the file `server/peerbridge.ts` (`definePeerbridgeServer`): what is
+   * written down here travels to the server as JSON.
    *
    * @default {}
    */
@@ -70,8 +77,10 @@ export interface ModuleOptions {
   autoImports?: boolean
 }
 
-/** Without what has its own place in `ModuleOptions`, and without functions, which no configuration can carry. */
-export type ServerLimits = Omit<SignalingServerOptions, 'path' | 'key' | 'generateClientId' | 'authorize' | 'port' | 'host' | 'ssl'>
+/** Without what has its own place in `ModuleOptions`, and without functions and patterns, which no configuration can carry. */
+export type ServerLimits = Omit<SignalingServerOptions, 'path' | 'key' | 'generateClientId' | 'authorize' | 'port' | 'host' | 'ssl' | 'corsOptions'> & {
+  corsOptions?: Omit<CorsOptions, 'origin'> & { origin?: boolean | string | readonly (boolean | string)[] }
+}
 
 /** The options of Peer that JSON can carry. */
 export type PeerDefaultOptions = Partial<Omit<PeerOptions, 'logFunction' | 'serializers' | 'key'>>
@@ -106,13 +115,20 @@ const module: NuxtModule<ModuleOptions> = defineNuxtModule<ModuleOptions>({
     key: 'peerjs',
     autoImports: true,
   },
-  setup(options, nuxt) {
+  async setup(options, nuxt) {
     const { resolve } = createResolver(import.meta.url)
     const runtime = resolve('./runtime')
     const { signaling, key = 'peerjs' } = options
     const path = `/${(options.path ?? '').split('/').filter(Boolean).join('/')}`
     if (signaling && path === '/') {
       throw new TypeError("peerbridge.path must not be '/': the endpoint would take every page of the application. Use for example '/api/signal'.")
+    }
+
+    const lost = whatIsLost(options.server, 'peerbridge.server')
+    if (lost) {
+      // Not a warning: an endpoint whose `authorize` is missing is open to everybody.
+      throw new TypeError(`${lost} cannot be in nuxt.config, which reaches the server as JSON. Write it into server/peerbridge.ts:`
+        + ' export default definePeerbridgeServer({ … })')
     }
 
     // ---- what the runtime has to know
@@ -165,11 +181,21 @@ const module: NuxtModule<ModuleOptions> = defineNuxtModule<ModuleOptions>({
     addServerHandler({ route: path, handler, lazy: true })
     addServerHandler({ route: `${path}/**`, handler, lazy: true })
     addServerPlugin(resolve('./runtime/server/baseUrl'))
+    addServerPlugin(resolve('./runtime/server/goodbye'))
+    const own = await findPath(placesOf(nuxt, 'peerbridge'))
     app.nitro = defu(app.nitro, {
       experimental: { websocket: true },
       externals: { inline: [runtime, 'peerbridge'] },
+      virtual: { '#peerbridge/options': own ? `export { default } from ${JSON.stringify(own)}` : 'export default undefined' },
     })
+    if (options.autoImports && app.nitro.imports !== false) app.nitro.imports = defu(app.nitro.imports ?? {}, { imports: serverImports })
   },
 })
+
+/** Where a file of the application's server may be, the application's own before those of its layers. */
+function placesOf(nuxt: Nuxt, name: string): string[] {
+  const layers = nuxt.options._layers.map(({ config, cwd }) => config.serverDir ?? join(config.rootDir ?? cwd, 'server'))
+  return [nuxt.options.serverDir, ...layers].map(directory => join(directory, name))
+}
 
 export default module

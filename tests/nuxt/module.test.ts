@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import * as shim from 'peerbridge'
+import * as server from 'peerbridge/server'
 import * as vue from 'peerbridge/vue'
-import { components, imports } from '../../js/nuxt/auto-imports.js'
+import { components, imports, serverImports } from '../../js/nuxt/auto-imports.js'
+import { whatIsLost } from '../../js/nuxt/lost.js'
 import { peerDefaults } from '../../js/nuxt/runtime/app/peerDefaults.js'
 
 const config = { path: '/api/signal', key: 'peerjs', peer: {} }
@@ -48,5 +50,26 @@ describe('auto-imports', () => {
       ...components.filter(entry => entry.filePath === from).map(entry => entry.export),
     ]
     expect(offered.sort()).toEqual(Object.keys(exported).filter(name => !meant.has(name)).sort())
+  })
+})
+
+describe('what nuxt.config cannot carry', () => {
+  it('is found by its name, so that no endpoint is open because its `authorize` got lost', () => {
+    expect(whatIsLost({ authorize: () => true }, 'peerbridge.server')).toBe('peerbridge.server.authorize')
+    expect(whatIsLost({ corsOptions: { origin: ['https://a.example', /b/] } }, 'server')).toBe('server.corsOptions.origin.1')
+  })
+
+  it('is nothing of what JSON carries', () => {
+    expect(whatIsLost({ turn: { secret: 's', urls: ['turn:host'] }, metrics: false, redis: undefined, tokens: null }, 'server')).toBe(null)
+    expect(whatIsLost(undefined, 'server')).toBe(null)
+  })
+
+  it('has a place in the application, whose name is there without an import', () => {
+    for (const { name, from } of serverImports) {
+      expect(from).toBe('peerbridge/server')
+      expect(server).toHaveProperty(name, expect.any(Function))
+    }
+    const options = { authorize: () => true }
+    expect(server.definePeerbridgeServer(options)).toBe(options)
   })
 })

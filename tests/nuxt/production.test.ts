@@ -132,9 +132,17 @@ describe('an application that only names the module', () => {
     }
   })
 
-  it('ends when it is asked to, although clients are connected', async () => {
+  it('says goodbye when it is asked to end, and to clients that count what it accepted', async () => {
     const alice = await connect(base, 'alice')
+    const bob = new Socket(`${peerjsUrl(base, 'bob')}&link=page.1`)
+    expect(await bob.next()).toEqual({ type: 'OPEN', got: 0, n: 0 })
+    const poll = `${app.url}/api/signal/peerjs/poll?id=polling&token=t&link=page.1`
+    await (await fetch(poll)).text()
+    const held = fetch(poll)
+    for (let i = 0; i < 3; i++) bob.offer('alice', i)
+    for (let i = 0; i < 3; i++) expect(await alice.next()).toMatchObject({ payload: i })
     expect(await app.stop()).toBe(0)
-    await alice.ended
+    expect(await bob.next()).toEqual({ type: 'OPEN', got: 3, n: 0 })
+    expect([await alice.ended, await bob.ended, (await held).status]).toEqual([1001, 1001, 410])
   })
 })

@@ -201,6 +201,9 @@ describe('a fresh Nuxt application', () => {
     await serve(server, `http://localhost:${port}/`, { PORT: String(port) }, process.execPath, 'server/index.mjs')
     const html = await (await fetch(`http://localhost:${port}/`)).text()
     expect(html).toContain('data-state="idle"')
+    // server/peerbridge.ts of the application.
+    const refused = await fetch(`http://localhost:${port}/api/signal/peerjs/poll?id=mallory&token=t&link=page.1`)
+    expect(JSON.parse(await refused.text())).toEqual({ type: 'ERROR', payload: { msg: 'No mallory at /api/signal', type: 'not-authorized' } })
     const { problems } = await meet(query => `http://localhost:${port}/?${query}`)
     expect(problems).toEqual([])
   })
