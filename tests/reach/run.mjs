@@ -4,6 +4,7 @@ import process from 'node:process'
 const labs = {
   recovery: 'how long after an outage messages flow again; --repeats 5 --outages 2,6,12,20,45 --cuts path,access,interface',
   kill: 'how soon a killed browser is noticed, and what closes the connection',
+  turn: 'a connection through coturn with credentials that end, and what happens when they do; --ttl 20',
 }
 
 const [name, ...args] = process.argv.slice(2)

@@ -85,11 +85,12 @@ describe('on a runtime that is not Node', () => {
     try {
       const here = foreign('here', { readyState: 1 })
       const gone = foreign('gone', { readyState: 3 })
-      const asked = foreign('asked', { readyState: 1 }, { ping: vi.fn() })
+      const ping = vi.fn()
+      const asked = foreign('asked', { readyState: 1 }, { ping })
       for (const peer of [here, gone, asked]) server.hooks.open(peer)
       for (; now < 80_000; now += 1000) vi.advanceTimersByTime(1000)
       expect(server.hub.ids()).toEqual(['here'])
-      expect(asked.ping).toHaveBeenCalled()
+      expect(ping).toHaveBeenCalled()
     }
     finally {
       vi.useRealTimers()

@@ -31,8 +31,9 @@ export function options(args, defaults) {
 /**
  * @param browsers names of A's and B's browser; one name for both
  * @param path of the page that both open
+ * @param server options of our signaling server
  */
-export async function withLab(browsers, measure, path = 'tests/reach/lab/page.html') {
+export async function withLab(browsers, measure, path = 'tests/reach/lab/page.html', server = {}) {
   const why = missing()
   if (why) {
     console.error(`reach: there is no lab on this machine: ${why}`)
@@ -45,11 +46,11 @@ export async function withLab(browsers, measure, path = 'tests/reach/lab/page.ht
   const running = []
   try {
     await network.up()
-    const server = network.spawn('inet', process.execPath, [join(root, 'tests/reach/lab/server.mjs'), serverAddress],
+    const servers = network.spawn('inet', process.execPath, [join(root, 'tests/reach/lab/server.mjs'), serverAddress, JSON.stringify(server)],
       { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const ports = await new Promise((resolve, reject) => {
-      server.once('message', resolve)
-      server.once('exit', code => reject(new Error(`the servers ended with ${code}; is there a build? npm run build`)))
+      servers.once('message', resolve)
+      servers.once('exit', code => reject(new Error(`the servers ended with ${code}; is there a build? npm run build`)))
     })
     const origin = `http://${serverAddress}:${ports.files}`
     /** A browser with its page on that side. */
@@ -59,7 +60,7 @@ export async function withLab(browsers, measure, path = 'tests/reach/lab/page.ht
       const page = await browser.open(`${origin}/${path}`)
       return { browser, page, open: () => browser.open(`${origin}/${path}`) }
     }
-    await measure({ network, host: serverAddress, ports, start, server })
+    await measure({ network, host: serverAddress, ports, start, server: servers })
   }
   finally {
     process.off('SIGINT', stop)

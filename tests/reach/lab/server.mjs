@@ -32,12 +32,12 @@ async function answer(request, response) {
   }
 }
 
-export async function serve(host = '127.0.0.1') {
+export async function serve(host = '127.0.0.1', options = {}) {
   const { createSignalingServer } = await import(pathToFileURL(join(root, 'dist/server/index.js')).href)
   const { PeerServer } = await import('peer')
   const files = createServer((request, response) => void answer(request, response))
   await new Promise(resolve => files.listen(0, host, resolve))
-  const ours = createSignalingServer({ path: '/' })
+  const ours = createSignalingServer({ path: '/', ...options })
   const listener = await ours.listen({ port: 0, host })
   const theirs = await new Promise(resolve => PeerServer({ port: 0, host, path: '/' }, resolve))
   return {
@@ -53,7 +53,7 @@ export async function serve(host = '127.0.0.1') {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { ports } = await serve(process.argv[2])
+  const { ports } = await serve(process.argv[2], JSON.parse(process.argv[3] ?? '{}'))
   process.send?.(ports)
   // Whoever started it is gone: nobody needs it any more.
   process.on('disconnect', () => process.exit(0))
