@@ -3,10 +3,12 @@ import { expire } from './backplane/backplane.js'
 import type { Applicant, Backplane, Client, ClientSession, Host, Numbers, Parting } from './backplane/backplane.js'
 import { MemoryBackplane } from './backplane/memory.js'
 import { RedisBackplane } from './backplane/redis.js'
+import type { Framed, Text } from './frame.js'
 import { count, Counters, reasonOf } from './metrics.js'
 import { resolveOptions } from './options.js'
 import type { ResolvedOptions, SignalingServerOptions } from './options.js'
 import { relayed } from './relay.js'
+import type { Relayed } from './relay.js'
 import { noRooms, Rooms } from './rooms.js'
 
 /**
@@ -17,6 +19,8 @@ export interface Link {
   /** Hands over one JSON text, of a client that counts with its number. May throw when the client is gone. */
   send(text: string, number?: number): void
   close(code?: number, reason?: string): void
+  /** As `send`, of one that can write frames as they are. */
+  pass?(text: Framed): void
   /** What carries it, for whoever watches the hub: on Node the socket of `ws`. */
   readonly socket?: unknown
   /** The transport tells by itself what was received. */
@@ -93,7 +97,7 @@ export interface Clock {
 export interface Session {
   readonly id: string
   /** A text frame arrived. Never throws, whatever the text. */
-  receive(text: string): void
+  receive(text: Text): void
   /** Of a client that counts: the last message of its own that was received. */
   readonly received: number
   /** The client has everything up to this number. Answers OPEN, which says how far both are, and what it has not. */
@@ -360,7 +364,7 @@ export class Hub {
   // ---- called by sessions
 
   /** @internal */
-  _receive(session: HubSession, text: string): void {
+  _receive(session: HubSession, text: Text): void {
     const { client } = session
     // The link was replaced or given up: what it still says comes too late.
     if (client.session !== session) return
@@ -368,17 +372,19 @@ export class Hub {
     if (session.isOver || ((this.#draining || this.#closed) && client.numbers)) return
     const now = this.#clock.now()
     client.heardAt = now
-    const isHeartbeat = text.startsWith(HEARTBEAT)
+    const isHeartbeat = typeof text === 'string' && text.startsWith(HEARTBEAT)
     // Whatever becomes of it: it arrived, and need not be sent again.
     if (!isHeartbeat) client.received += 1
     if (this.#isTooBig(text)) {
       return this.#expel(client, now, CloseCode.tooBig, 'message-too-big', `Message is larger than ${this.options.max_message} bytes`)
     }
-    const cost = Math.max(1, text.length / RATE_UNIT)
+    const size = typeof text === 'string' ? text.length : text.sent
+    const cost = Math.max(1, size / RATE_UNIT)
     if (!pay(client.bucket, cost, this.options.rate_limit, this.options.rate_burst, now) || !this.#pays(client.address, cost, now)) {
       return this.#expel(client, now, CloseCode.flood, 'rate-limited', 'Too many messages, slow down')
     }
-    const frame = parse(text)
+    if (typeof text !== 'string' && !this.observer.message) return this.#relay(client, text.type, text.dst, true, text, now)
+    const frame = parse(String(text))
     if (!frame) {
       if (this.observer.error) this.#tell('error', new Error(`Client ${client.id} sent what is no JSON object`))
       return
@@ -395,7 +401,7 @@ export class Hub {
       case 'CANDIDATE':
       case 'LEAVE':
       case 'EXPIRE':
-        if (typeof frame.dst === 'string' && frame.dst) this.#relay(client, frame as Frame & { type: string, dst: string }, text, now)
+        if (typeof frame.dst === 'string' && frame.dst) this.#relay(client, frame.type, frame.dst, frame.wait !== false, text, now, frame as Relayed)
         else if (frame.type === 'LEAVE' && !frame.dst) {
           this.#part(client, 'goodbye', now)
           session.link.close(1000, 'Goodbye')
@@ -439,22 +445,23 @@ export class Hub {
 
   // ---- relay
 
-  #relay(from: Client, frame: Frame & { type: string, dst: string }, original: string, now: number): void {
-    const { type, dst, wait } = frame
+  /** @param frame what `original` says, if it is not ready to be relayed */
+  #relay(from: Client, type: string, dst: string, wait: boolean, original: Text, now: number, frame?: Relayed): void {
     // Nobody can ever have this id, so nobody has to wait in order to learn it. Echoed only where it is harmless.
     if (!isValidId(dst)) {
       if (dst.length <= MAX_ID) this.#plane.tell(from, expire(dst, from.id), now)
       return
     }
-    const text = relayed(original, frame, from.id)
+    const text = typeof original === 'string' ? frame ? relayed(original, frame, from.id) : null : original
     if (text === null) return
     this.counters.messages += 1
     this.counters.units += text.length
-    this.#plane.relay(from, { type, dst, wait: wait !== false }, text, now)
+    this.#plane.relay(from, { type, dst, wait }, text, now)
   }
 
-  #isTooBig(text: string): boolean {
+  #isTooBig(text: Text): boolean {
     const limit = this.options.max_message
+    if (typeof text !== 'string') return text.sent > limit
     if (text.length > limit) return true
     // A UTF-16 unit is at most 3 bytes of UTF-8: only what could be too large is measured.
     return text.length * 3 > limit && this.#encoder.encode(text).length > limit
@@ -573,11 +580,13 @@ export class Hub {
     return session
   }
 
-  #hand(client: Client, text: string, number: number | undefined, now: number): boolean {
+  #hand(client: Client, text: Text, number: number | undefined, now: number): boolean {
     const link = client.session?.link
     if (!link) return false
     try {
-      link.send(text, number)
+      if (typeof text === 'string') link.send(text, number)
+      else if (link.pass) link.pass(text)
+      else link.send(String(text), number)
     }
     catch {
       this.#part(client, 'drop', now)
@@ -677,7 +686,7 @@ class HubSession implements Session, ClientSession {
     return this.client.received
   }
 
-  receive(text: string): void {
+  receive(text: Text): void {
     this.#hub._receive(this, text)
   }
 

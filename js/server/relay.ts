@@ -1,4 +1,5 @@
 // What a client sent, as the other one gets it.
+import { MAX_DEPTH } from './frame.js'
 
 /** Members of a message from a client; all unchecked. */
 export interface Relayed {
@@ -13,8 +14,6 @@ const beginnings: Readonly<Record<string, string>> = {
   ANSWER: '{"type":"ANSWER","payload":',
   CANDIDATE: '{"type":"CANDIDATE","payload":',
 }
-/** Deeper than any client of ours takes (docs/protocol.md, "What is accepted"). */
-const MAX_DEPTH = 64
 
 /**
  * The message as it is relayed: `type`, `src`, `dst` and `payload`, and nothing else that the client wrote. Null for what nests

@@ -1,9 +1,12 @@
 // A client on a WebSocket of `ws`, which is what carries it on Node, whoever accepted it.
 //
-// System calls and what surrounds them are most of what a message costs, so this goes past the framing of `ws` where it can: a
-// short text of one byte a character and the head of its frame are one string, which Node writes without making a buffer; and all
-// that a client is sent within one turn of the event loop leaves in one write.
+// System calls and what surrounds them are most of what a message costs, so this goes past the framing of `ws` where it can. What one
+// client says to another is taken out of the bytes that came and put into those that leave (frame.ts); a short text of one byte a
+// character and the head of its frame are one string, which Node writes without making a buffer; and all that a client is sent
+// within one turn of the event loop leaves in one write.
 import type { Duplex } from 'node:stream'
+import { recycle, reframe, retire } from './frame.js'
+import type { Framed } from './frame.js'
 import type { Hub, Link, Registration, Session } from './hub.js'
 
 /** Messages that came before the client was let in, which may take as long as the application wants to think about it. */
@@ -27,6 +30,11 @@ export abstract class WebSocketLink implements Link {
     this.#session = hub.connect(who, this)
     for (const text of this.#early ?? []) this.#session?.receive(text)
     this.#early = null
+  }
+
+  /** Null while the client is not let in. */
+  protected get session(): Session | null {
+    return this.#session
   }
 
   receive(text: string): void {
@@ -60,12 +68,36 @@ export interface NodeSocket {
   ping(): void
   /** The stream below. Private; where it is not, texts go through `send`. */
   readonly _socket?: Duplex | null
-  readonly _receiver?: { _maxPayload?: unknown }
+  readonly _receiver?: NodeReceiver
+  listenerCount?(event: 'message'): number
 }
 
 /** Which link a socket is. One property, and listeners that all sockets share, are less than four functions for each. */
 const LINK = Symbol('link')
 interface Tagged { [LINK]?: SocketLink }
+
+/** What makes messages of bytes. All that is named here is private to `ws`; where it is not as it was, `ws` does all of it. */
+interface NodeReceiver extends Tagged {
+  write?(chunk: Buffer): boolean
+  /** 0: a frame begins next. */
+  readonly _state?: unknown
+  readonly _bufferedBytes?: unknown
+  /** 0: no message has begun. */
+  readonly _fragmented?: unknown
+  readonly _errored?: unknown
+  /** Of the last frame; 8 closes. */
+  readonly _opcode?: unknown
+  _maxPayload?: unknown
+}
+
+/** In place of the receiver's own, which takes what is left. */
+function write(this: NodeReceiver, chunk: Buffer): boolean {
+  const at = this._state === 0 && this._bufferedBytes === 0 && this._fragmented === 0 && this._errored === false && this._opcode !== 8
+    ? this[LINK]!.take(chunk, this._maxPayload as number)
+    : 0
+  if (at === chunk.length) return true
+  return (Object.getPrototypeOf(this) as Required<NodeReceiver>).write.call(this, at === 0 ? chunk : chunk.subarray(at))
+}
 
 function onMessage(this: Tagged, data: Buffer | ArrayBuffer | Buffer[]): void {
   this[LINK]?.receive(String(data))
@@ -88,6 +120,19 @@ const OPEN = 1
 /** As much as may wait for the end of the turn. */
 const FULL = 65_536
 
+function joined(first: string | Buffer, others: readonly (string | Buffer)[], bytes: number): Buffer {
+  const all = Buffer.allocUnsafe(bytes)
+  let at = 0
+  const add = (frame: string | Buffer): void => {
+    if (typeof frame === 'string') all.write(frame, at, 'latin1')
+    else all.set(frame, at)
+    at += frame.length
+  }
+  add(first)
+  for (const frame of others) add(frame)
+  return all
+}
+
 /** Links that have something to write, and write it before anything else happens. */
 const waiting: SocketLink[] = []
 
@@ -95,14 +140,18 @@ function flush(): void {
   // None of these writes can make another one wait.
   for (const link of waiting) link.flush()
   waiting.length = 0
+  recycle()
 }
 
 export class SocketLink extends WebSocketLink {
   readonly socket: NodeSocket
   readonly #stream: Duplex | null
-  /** Whole frames, a byte each character. */
-  #frames = ''
-  #waits = false
+  /** What waits for the end of the turn: whole frames, as bytes or as a string with a byte each character. */
+  #first: string | Buffer | null = null
+  #others: (string | Buffer)[] | null = null
+  #bytes = 0
+  /** What it was given did not leave at once: its reader is slow, or it is encrypted first. */
+  #isSlow = false
   #pinged = false
   #sockets: Set<NodeSocket> | undefined
 
@@ -120,24 +169,56 @@ export class SocketLink extends WebSocketLink {
       return
     }
     // RFC 6455, section 5.2: FIN and opcode 1, then 7 or 7 + 16 bits of length; a server does not mask.
-    this.#frames += length < 126
+    this.#write(length < 126
       ? String.fromCharCode(0x81, length) + text
       : length < 65_536
         ? String.fromCharCode(0x81, 126, length >> 8, length & 255) + text
-        : String.fromCharCode(0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0) + text
-    if (this.#frames.length > FULL) return this.flush()
-    if (this.#waits) return
-    this.#waits = true
-    if (waiting.push(this) === 1) process.nextTick(flush)
+        : String.fromCharCode(0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0) + text)
+  }
+
+  pass(text: Framed): void {
+    if (this.#stream) this.#write(text.frame)
+    else this.socket.send(String(text))
+  }
+
+  #write(frame: string | Buffer): void {
+    const isFirst = this.#first === null
+    if (isFirst) this.#first = frame
+    else (this.#others ??= []).push(frame)
+    this.#bytes += frame.length
+    if (!isFirst) {
+      if (this.#bytes > FULL) this.flush()
+    }
+    else if (waiting.push(this) === 1) {
+      process.nextTick(flush)
+    }
   }
 
   flush(): void {
-    this.#waits = false
-    const frames = this.#frames
-    if (frames === '') return
-    this.#frames = ''
+    const [first, others, bytes] = [this.#first, this.#others, this.#bytes]
+    if (first === null) return
+    this.#first = this.#others = null
+    this.#bytes = 0
     // As `ws` does: what comes after the closing handshake began is for nobody.
-    if (this.socket.readyState === OPEN) this.#stream?.write(frames, 'latin1')
+    if (this.socket.readyState !== OPEN || !this.#stream) return
+    if (others !== null) {
+      this.#stream.write(joined(first, others, bytes))
+    }
+    else if (typeof first === 'string') {
+      this.#stream.write(first, 'latin1')
+    }
+    else if (this.#isSlow) {
+      // It may be there for a while: in memory of its own.
+      const own = Buffer.allocUnsafeSlow(bytes)
+      own.set(first)
+      this.#stream.write(own)
+    }
+    else {
+      this.#stream.write(first)
+      if (this.#stream.writableLength === 0) return
+      this.#isSlow = true
+      retire()
+    }
   }
 
   close(code?: number, reason?: string): void {
@@ -161,9 +242,39 @@ export class SocketLink extends WebSocketLink {
     const { socket } = this;
     (socket as Tagged)[LINK] = this
     this.#sockets = sockets?.add(socket)
+    const receiver = socket._receiver
+    if (this.#stream && receiver?.write && typeof receiver._maxPayload === 'number') {
+      receiver[LINK] = this
+      receiver.write = write
+    }
     socket.on('message', onMessage)
     socket.on('close', onClose)
     socket.on('error', onError)
+  }
+
+  /**
+   * Takes whole messages for other clients from the front of what came; the rest is for `ws`. Answers how much it took.
+   * @param limit bytes of a message that `ws` would take
+   */
+  take(chunk: Buffer, limit: number): number {
+    let at = 0
+    const { length } = chunk
+    const session = this.session
+    // Or the application wants to hear it from `ws`, too.
+    if (!session || this.socket.listenerCount?.('message') !== 1) return 0
+    while (length - at > 8) {
+      const size = chunk[at + 1]! & 127
+      const long = size === 126
+      const payload = long ? chunk[at + 2]! << 8 | chunk[at + 3]! : size
+      const start = at + (long ? 8 : 6)
+      // FIN, no extension, a text; masked.
+      if (chunk[at] !== 0x81 || chunk[at + 1]! < 128 || size === 127 || start + payload > length || payload > limit) break
+      const text = reframe(chunk, start, payload, session.id)
+      if (!text) break
+      session.receive(text)
+      at = start + payload
+    }
+    return at
   }
 
   gone(code: number): void {
@@ -172,6 +283,6 @@ export class SocketLink extends WebSocketLink {
   }
 
   buffered(): number {
-    return this.#frames.length + this.socket.bufferedAmount
+    return this.#bytes + this.socket.bufferedAmount
   }
 }

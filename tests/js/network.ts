@@ -36,7 +36,7 @@ export class StockServer implements Server {
       silent: () => {},
       heard: () => {},
       receive: (text) => {
-        const message = JSON.parse(text) as { type: string, dst?: string }
+        const message = JSON.parse(String(text)) as { type: string, dst?: string }
         if (!message.dst) return
         const to = this.clients.get(message.dst)
         if (to) to.link.send(JSON.stringify({ ...message, src: id }))

@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
+import type { Socket as NetSocket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type WebSocket from 'ws'
 import { createSignalingServer } from '../../js/server/index.js'
 import type { ListenOptions, SignalingListener, SignalingServer, SignalingServerOptions } from '../../js/server/index.js'
 import { Socket, connect, peerjsUrl } from './socket.js'
@@ -268,6 +270,84 @@ describe('bad input', () => {
       await once(socket, 'close')
     }
     await connect(ws, 'bob')
+  })
+})
+
+describe('messages between two clients', () => {
+  /** Unmasked is as good as masked with zeros. */
+  const frame = (text: string | Buffer, first = 0x81): Buffer => {
+    const payload = Buffer.from(text)
+    const { length } = payload
+    const head = length < 126 ? [first, 128 | length] : [first, 254, length >> 8, length & 255]
+    return Buffer.concat([Buffer.from(head), Buffer.alloc(4), payload])
+  }
+  const offer = (payload: unknown): string => JSON.stringify({ type: 'OFFER', payload, dst: 'bob' })
+  const raw = (socket: Socket): NetSocket => (socket.ws as unknown as { _socket: NetSocket })._socket
+
+  it('arrive in order, however their bytes are cut, and whatever is between them', async () => {
+    const alice = await connect(ws, 'alice')
+    const bob = await connect(ws, 'bob')
+    const payloads = ['', 'a', 'x'.repeat(200), 'ü', { a: [1, { b: null }] }, 'y'.repeat(3000), [], 'z']
+    const between = [frame('{"type":"HEARTBEAT"}'), frame('', 0x8a), frame('no JSON'), frame('{"type":"FUTURE"}')]
+    const whole = Buffer.concat(payloads.flatMap((payload, i) => [frame(offer(payload)), between[i % between.length]!]))
+    // One message in pieces.
+    const cut = frame(offer('cut'))
+    const pieces = Buffer.concat([frame(cut.subarray(6, 20), 0x01), frame('', 0x8a), frame(cut.subarray(20), 0x80)])
+    for (const size of [1, 7, 64, 1000, 100_000]) {
+      raw(alice).setNoDelay(true)
+      for (let at = 0; at < whole.length; at += size) raw(alice).write(whole.subarray(at, at + size))
+      raw(alice).write(pieces)
+      for (const payload of [...payloads, 'cut']) expect(await bob.next()).toEqual({ type: 'OFFER', src: 'alice', dst: 'bob', payload })
+    }
+    expect(bob.unread).toBe(0)
+  })
+
+  it('arrive whole at one that reads slowly, while others go on', async () => {
+    await start({ max_buffered: 64 * 1024 * 1024, rate_limit: 0 })
+    const [alice, bob, carol] = [await connect(ws, 'alice'), await connect(ws, 'bob'), await connect(ws, 'carol')]
+    raw(bob).pause()
+    const count = 600
+    for (let i = 0; i < count; i++) {
+      alice.offer('bob', `${i} `.repeat(4000))
+      alice.offer('carol', i)
+      expect(await carol.next()).toMatchObject({ payload: i })
+    }
+    raw(bob).resume()
+    for (let i = 0; i < count; i++) expect(await bob.next()).toMatchObject({ src: 'alice', payload: `${i} `.repeat(4000) })
+  })
+
+  it('may be heard at the socket by the application, too', async () => {
+    const heard: string[] = []
+    const { observer } = server.hub
+    server.hub.observer = { ...observer, connection: ({ session }) => {
+      (session?.link.socket as WebSocket).on('message', data => heard.push(String(data)))
+    } }
+    const alice = await connect(ws, 'alice')
+    const bob = await connect(ws, 'bob')
+    alice.offer('bob')
+    expect(await bob.next()).toMatchObject({ type: 'OFFER' })
+    expect(heard).toEqual(['{"type":"OFFER","payload":{"sdp":"v=0"},"dst":"bob"}'])
+  })
+
+  it('are told to who watches, as they are relayed', async () => {
+    const told: unknown[] = []
+    server.hub.observer = { message: (client, message) => told.push([client.id, message]) }
+    const alice = await connect(ws, 'alice')
+    const bob = await connect(ws, 'bob')
+    alice.offer('bob')
+    expect(await bob.next()).toMatchObject({ type: 'OFFER' })
+    expect(told).toEqual([['alice', { type: 'OFFER', payload: { sdp: 'v=0' }, src: 'alice', dst: 'bob' }]])
+  })
+
+  it('after the goodbye of their sender are for nobody', async () => {
+    const alice = await connect(ws, 'alice')
+    const bob = await connect(ws, 'bob')
+    raw(alice).write(Buffer.concat([frame(offer('before')), frame(Buffer.from([0x03, 0xe8]), 0x88), frame(offer('after'))]))
+    expect(await alice.ended).toBe(1000)
+    expect(await bob.next()).toMatchObject({ payload: 'before' })
+    const carol = await connect(ws, 'carol')
+    carol.offer('bob', 'end')
+    expect(await bob.next()).toMatchObject({ payload: 'end' })
   })
 })
 

@@ -4,7 +4,9 @@
 import type { Grant } from '../authorize.js'
 import type { Address, Bucket, HubClient, Link, Progress, Session } from '../hub.js'
 import type { ResolvedOptions } from '../options.js'
+import type { Text } from '../frame.js'
 import type { Rooms } from '../rooms.js'
+import type { Kept } from './kept.js'
 
 /** A client, of which the hub and the backplane each keep what is theirs. */
 export interface Client extends HubClient {
@@ -45,9 +47,7 @@ export interface Numbers {
   /** The last message to it. */
   sent: number
   /** Those that it has not confirmed: the last is `sent`, and none is missing between. */
-  readonly kept: string[]
-  /** UTF-16 units of these. */
-  bytes: number
+  readonly kept: Kept
   /** What it was last told of the messages from it. */
   told: number
 }
@@ -92,7 +92,7 @@ export interface Host {
    */
   seat(client: Client, who: Applicant, renewed: boolean): ClientSession & Session
   /** Puts a text on the link of a client that is connected here. False when the link is gone, and the client was parted. */
-  hand(client: Client, text: string, number: number | undefined, now: number): boolean
+  hand(client: Client, text: Text, number: number | undefined, now: number): boolean
   /** The client takes nothing any more: it is parted by `silence`, and its link closed. */
   tooSlow(client: Client, now: number): void
   /** The client is parted by `drop`, and its link closed. */
@@ -119,7 +119,7 @@ export interface Backplane {
    */
   enter(who: Applicant, now: number): Session | null
   /** A message of a client that is connected here. */
-  relay(from: Client, envelope: Envelope, text: string, now: number): void
+  relay(from: Client, envelope: Envelope, text: Text, now: number): void
   /** A message of the server's own; lost when the client is not there. `then` is called once it is on the link, or cannot be. */
   tell(to: Client, text: string, now: number, then?: () => void): void
   /** A HEARTBEAT of a client that counts: it has everything up to this number. */

@@ -2,8 +2,10 @@ import { CloseCode } from '../hub.js'
 import type { Progress, Session } from '../hub.js'
 import { Hold } from '../hold.js'
 import type { Expired } from '../hold.js'
+import type { Text } from '../frame.js'
 import { beforeKept, expire, OPEN, openAt } from './backplane.js'
 import type { Applicant, Backplane, Client, ClientSession, Envelope, Host, Numbers, Parting } from './backplane.js'
+import { Kept } from './kept.js'
 
 const MAX_CONTACTS = 256
 
@@ -100,7 +102,7 @@ export class MemoryBackplane implements Backplane {
 
   // ---- relay
 
-  relay(from: Client, { type, dst, wait }: Envelope, text: string, now: number): void {
+  relay(from: Client, { type, dst, wait }: Envelope, text: Text, now: number): void {
     const to = this.#clients.get(dst)
     if (type === 'LEAVE') {
       forget(from, dst)
@@ -112,7 +114,7 @@ export class MemoryBackplane implements Backplane {
     }
     if (to?.session && this.#send(to, text, now)) return
     if (type === 'LEAVE' || type === 'EXPIRE') return
-    if (!wait || this.#hold.add(from.id, dst, text, now) === 'full') this.#send(from, expire(dst, from.id), now)
+    if (!wait || this.#hold.add(from.id, dst, String(text), now) === 'full') this.#send(from, expire(dst, from.id), now)
     this.#host.arm()
   }
 
@@ -122,7 +124,7 @@ export class MemoryBackplane implements Backplane {
   }
 
   /** False when the message did not go out: the client is not there, or is not any more. */
-  #send(client: Client, text: string, now: number): boolean {
+  #send(client: Client, text: Text, now: number): boolean {
     const link = client.session?.link
     if (!link) return false
     const { numbers } = client
@@ -157,7 +159,7 @@ export class MemoryBackplane implements Backplane {
     // What another link may have meanwhile is not for this one.
     if (!numbers || client.numbers !== numbers || numbers.link !== number) return []
     this.#confirm(numbers, got)
-    return [this.#open(client, numbers), ...numbers.kept]
+    return [this.#open(client, numbers), ...numbers.kept.texts()]
   }
 
   /** Takes up where the client was; or, when it is a new page, a stock client, or this server is new to it, begins. */
@@ -170,31 +172,31 @@ export class MemoryBackplane implements Backplane {
     this.#release(client)
     client.received = progress?.sent ?? 0
     client.numbers = progress && {
-      session: progress.session, link: progress.link, sent: progress.got, kept: [], bytes: 0, told: progress.sent,
+      session: progress.session, link: progress.link, sent: progress.got, kept: new Kept(), told: progress.sent,
     }
   }
 
   #confirm(numbers: Numbers, got: number): void {
     const first = beforeKept(numbers) + 1
-    for (const text of numbers.kept.splice(0, Math.max(0, Math.min(got, numbers.sent) - first + 1))) {
-      numbers.bytes -= text.length
-      this.#keptBytes -= text.length
-    }
+    const { kept } = numbers
+    this.#keptBytes -= kept.units
+    kept.drop(Math.min(got, numbers.sent) - first + 1)
+    this.#keptBytes += kept.units
   }
 
   #isFull(numbers: Numbers): boolean {
     const { destination_messages: messages, destination_bytes: bytes, total_bytes: total } = this.#host.options.hold_limits
-    return numbers.kept.length >= messages || numbers.bytes >= bytes || this.#keptBytes >= total
+    return numbers.kept.length >= messages || numbers.kept.units >= bytes || this.#keptBytes >= total
   }
 
   /** What is on its way to a client that counts; the oldest gives way, and the client learns by the next OPEN that it missed it. */
-  #keep(numbers: Numbers, text: string): number {
+  #keep(numbers: Numbers, text: Text): number {
     const { destination_messages: messages, destination_bytes: bytes, total_bytes: total } = this.#host.options.hold_limits
+    const { kept } = numbers
     numbers.sent += 1
-    numbers.kept.push(text)
-    numbers.bytes += text.length
+    kept.push(text)
     this.#keptBytes += text.length
-    while (numbers.kept.length > 0 && (numbers.kept.length > messages || numbers.bytes > bytes || this.#keptBytes > total)) {
+    while (kept.length > 0 && (kept.length > messages || kept.units > bytes || this.#keptBytes > total)) {
       this.#confirm(numbers, beforeKept(numbers) + 1)
     }
     return numbers.sent
@@ -216,7 +218,7 @@ export class MemoryBackplane implements Backplane {
     if (!numbers) return void this.#send(client, OPEN, now)
     let number = beforeKept(numbers)
     if (!this.#host.hand(client, this.#open(client, numbers), undefined, now)) return
-    for (const text of [...numbers.kept]) {
+    for (const text of numbers.kept.texts()) {
       number += 1
       if (client.session !== session || !this.#host.hand(client, text, number, now)) return
     }

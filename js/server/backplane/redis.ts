@@ -3,6 +3,8 @@ import type { Clock, Session } from '../hub.js'
 import { beforeKept, OPEN, openAt } from './backplane.js'
 import type { Applicant, Backplane, Client, ClientSession, Envelope, Host, Numbers, Parting } from './backplane.js'
 import type { Rooms } from '../rooms.js'
+import type { Text } from '../frame.js'
+import { Kept } from './kept.js'
 import { SharedRooms } from './rooms.js'
 import { beat, scriptsFor } from './scripts.js'
 import type { ScriptName } from './scripts.js'
@@ -158,7 +160,7 @@ export class RedisBackplane implements Backplane {
     const renewed = !!client.numbers && client.numbers.session !== progress?.session
     client.received = received
     client.numbers = progress && {
-      session: progress.session, link: progress.link, sent, kept, bytes: kept.reduce((sum, text) => sum + text.length, 0), told: received,
+      session: progress.session, link: progress.link, sent, kept: new Kept(kept), told: received,
     }
     const seat: Seat = { client, at, asked: received, taken: received, renewing: 0, stash: [], last: null }
     this.#byId.set(id, seat)
@@ -177,7 +179,7 @@ export class RedisBackplane implements Backplane {
     const { client } = seat
     let number = beforeKept(numbers)
     if (!this.#host.hand(client, this.#open(seat, numbers), undefined, now)) return
-    for (const text of [...numbers.kept]) {
+    for (const text of numbers.kept.texts()) {
       number += 1
       if (!this.#has(seat) || !this.#host.hand(client, text, number, now)) return
     }
@@ -199,10 +201,10 @@ export class RedisBackplane implements Backplane {
 
   // ---- from clients
 
-  relay(from: Client, { type, dst, wait }: Envelope, text: string): void {
+  relay(from: Client, { type, dst, wait }: Envelope, text: Text): void {
     const kind = type === 'LEAVE' ? 'leave' : type === 'EXPIRE' ? 'expire' : type === 'OFFER' || type === 'ANSWER' ? 'description' : 'other'
     const seat = this.#seatOf(from)
-    if (seat) this.#take(seat, dst, kind, wait, text)
+    if (seat) this.#take(seat, dst, kind, wait, String(text))
   }
 
   /** Redis is asked to take everything that arrived, the last of it to `dst`. */
@@ -242,7 +244,7 @@ export class RedisBackplane implements Backplane {
   #confirm(seat: Seat, numbers: Numbers, got: number): void {
     const count = Math.min(numbers.kept.length, got - beforeKept(numbers))
     if (count <= 0) return
-    for (const text of numbers.kept.splice(0, count)) numbers.bytes -= text.length
+    numbers.kept.drop(count)
     this.#wire.run('confirm', [seat.client.id, seat.at, got])
   }
 
@@ -250,9 +252,9 @@ export class RedisBackplane implements Backplane {
     const seat = this.#seatOf(client)
     // What another link may have meanwhile is not for this one.
     if (!numbers || client.numbers !== numbers || numbers.link !== number) return []
-    if (!seat) return [openAt(numbers.told, beforeKept(numbers)), ...numbers.kept]
+    if (!seat) return [openAt(numbers.told, beforeKept(numbers)), ...numbers.kept.texts()]
     this.#confirm(seat, numbers, got)
-    return [this.#open(seat, numbers), ...numbers.kept]
+    return [this.#open(seat, numbers), ...numbers.kept.texts()]
   }
 
   async settled(client: Client): Promise<boolean> {
@@ -344,11 +346,10 @@ export class RedisBackplane implements Backplane {
 
   #keep(numbers: Numbers, text: string): void {
     const { destination_messages: messages, destination_bytes: bytes } = this.#host.options.hold_limits
-    numbers.sent += 1
-    numbers.kept.push(text)
-    numbers.bytes += text.length
     const { kept } = numbers
-    while (kept.length > 0 && (kept.length > messages || numbers.bytes > bytes)) numbers.bytes -= kept.shift()!.length
+    numbers.sent += 1
+    kept.push(text)
+    while (kept.length > 0 && (kept.length > messages || kept.units > bytes)) kept.drop(1)
   }
 
   /** A message to a client that does not count came when it was gone: it waits, as if it had come a moment later. */
@@ -387,7 +388,7 @@ export class RedisBackplane implements Backplane {
     seat.renewing += 1
     this.#wire.run('renew', [
       client.id, at, client.token, numbers?.session ?? '', numbers?.link ?? 0, numbers?.sent ?? 0, seat.taken, session?.link.stalled ? 1 : 0,
-      ...numbers?.kept ?? [],
+      ...numbers?.kept.texts() ?? [],
     ], (reply) => {
       seat.renewing -= 1
       if (!this.#has(seat)) return
@@ -409,8 +410,7 @@ export class RedisBackplane implements Backplane {
     const first = sent - kept.length
     if (first > numbers.sent && this.#has(seat)) {
       // More was on its way than is kept: the client is told, as it would be on a new link.
-      numbers.kept.length = 0
-      numbers.bytes = 0
+      numbers.kept.drop(Infinity)
       numbers.sent = first
       this.#host.hand(client, this.#open(seat, numbers), undefined, this.#host.now())
     }
@@ -534,10 +534,10 @@ class Arrival implements Session {
     return this.#session?.received ?? 0
   }
 
-  receive(text: string): void {
+  receive(text: Text): void {
     if (!this.#early) return this.#session?.receive(text)
     if (this.#end) return
-    if (this.#early.push(text) <= mostEarly) return
+    if (this.#early.push(String(text)) <= mostEarly) return
     this.#end = { code: CloseCode.flood }
     this.who.link.close(CloseCode.flood, 'Too many messages before OPEN')
   }
