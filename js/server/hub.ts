@@ -326,7 +326,7 @@ export class Hub {
     }
     if (token.length > MAX_TOKEN) return this.#refuse(link, error('Invalid token provided', 'invalid-token'))
 
-    const session = this.#plane.enter({ id, token, progress, address, link, grant: who.grant ?? null }, now)
+    const session = this.#plane.enter({ id: own(id), token: own(token), progress, address, link, grant: who.grant ?? null }, now)
     this.#arm()
     return session
   }
@@ -761,6 +761,11 @@ function refuse(link: Link, text: string | null, code?: number, reason?: string)
 /** `type` is for programs; PeerServer's own errors have none and stay byte-equal to its. */
 function error(msg: string, type?: string): string {
   return JSON.stringify({ type: 'ERROR', payload: { msg, type } })
+}
+
+/** The same text in memory of its own: what is cut out of an address keeps the whole address. */
+function own(text: string): string {
+  return [...text].join('')
 }
 
 function parse(text: string): Frame | null {

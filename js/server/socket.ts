@@ -92,9 +92,17 @@ interface NodeReceiver extends Tagged {
 
 /** In place of the receiver's own, which takes what is left. */
 function write(this: NodeReceiver, chunk: Buffer): boolean {
-  const at = this._state === 0 && this._bufferedBytes === 0 && this._fragmented === 0 && this._errored === false && this._opcode !== 8
-    ? this[LINK]!.take(chunk, this._maxPayload as number)
-    : 0
+  let at = 0
+  if (this._state === 0 && this._bufferedBytes === 0 && this._fragmented === 0 && this._errored === false && this._opcode !== 8) {
+    isTaking = true
+    try {
+      at = this[LINK]!.take(chunk, this._maxPayload as number)
+    }
+    finally {
+      isTaking = false
+      flush()
+    }
+  }
   if (at === chunk.length) return true
   return (Object.getPrototypeOf(this) as Required<NodeReceiver>).write.call(this, at === 0 ? chunk : chunk.subarray(at))
 }
@@ -135,6 +143,8 @@ function joined(first: string | Buffer, others: readonly (string | Buffer)[], by
 
 /** Links that have something to write, and write it before anything else happens. */
 const waiting: SocketLink[] = []
+/** What came from one client is being looked at: what it makes others hear is written as soon as all of it was. */
+let isTaking = false
 
 function flush(): void {
   // None of these writes can make another one wait.
@@ -189,7 +199,7 @@ export class SocketLink extends WebSocketLink {
     if (!isFirst) {
       if (this.#bytes > FULL) this.flush()
     }
-    else if (waiting.push(this) === 1) {
+    else if (waiting.push(this) === 1 && !isTaking) {
       process.nextTick(flush)
     }
   }

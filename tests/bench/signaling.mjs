@@ -4,13 +4,14 @@
  * processes; loopback. The servers take turns.
  *
  *     npm run bench:signaling [-- --only messages,connection,latency,scaling,memory,many] [--rounds 9] [--write]
- *     npm run bench:signaling -- --only soak --soak 1200
+ *     npm run bench:signaling -- --only redis        # needs a redis-server
+ *     npm run bench:signaling -- --only soak --minutes 20
  *
  * `--cpuprofile folder` keeps what the servers did; `--record` writes signaling/frames.json anew, with a browser.
  */
-import { fork, spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
+import { fork, spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -46,7 +47,8 @@ export async function main(args) {
     sizes: [100, 300, 1000, 3000, 10_000],
     idle: 5000,
     many: 10_000,
-    soak: 1200,
+    /** Of the soak. */
+    minutes: 20,
     /** A folder for the profiles of the servers. */
     cpuprofile: '',
     record: 0,
@@ -57,12 +59,12 @@ export async function main(args) {
   }
   offer = makeOffer()
   const file = await bundle()
-  const parts = { messages, connection, latency, scaling, memory, many, soak }
+  const parts = { messages, connection, latency, scaling, memory, many, redis, soak }
   const sections = {}
   for (const part of given.only) {
     const before = load()
     const section = await parts[part](given, file)
-    console.log(`\n${section.title}\n${table(section.head, section.rows)}`)
+    console.log(`\n${section.title}\n${section.text}\n\n${table(section.head, section.rows)}`)
     sections[`signaling-${part}`] = {
       ...section, table: markdownTable(section.head, section.rows),
       about: `server and clients each on a core of their own, load ${before} before and ${load()} after`,
@@ -209,34 +211,132 @@ async function many(given, file) {
   }
 }
 
+/** Several instances with a Redis between them, each number of instances with a Redis of its own. All clients count. */
+async function redis(given, file) {
+  const groups = []
+  const farms = []
+  const farmOf = async (servers, apart) => {
+    const farm = startFarm()
+    farms.push(farm)
+    await farm.ask('connect', { port: servers.map(({ port }) => port), apart, name: apart ? 'a' : 's', counts: true, count: given.clients })
+    return farm
+  }
+  const script = { scripts: [[[0, offer], [1, offer]]], wide: given.wide, ms: given.ms }
+  try {
+    for (const count of [1, 2, 3]) {
+      const store = await startRedis()
+      const servers = []
+      groups.push({ count, store, servers })
+      for (let i = 0; i < count; i++) servers.push(await startServer('peerbridge', file, { redis: store.url }))
+      groups.at(-1).farm = await farmOf(servers, true)
+    }
+    const alone = { count: 0, store: null, servers: [await startServer('peerbridge', file)] }
+    groups.unshift(alone)
+    alone.farm = await farmOf(alone.servers, true)
+
+    const rates = groups.map(() => [])
+    for (let round = -1; round < Math.min(given.rounds, 15); round++) {
+      for (const group of turned(groups, round)) {
+        const { store, servers, farm } = group
+        const cpu = () => [servers.reduce((sum, server) => sum + server.cpu(), 0), store?.cpu() ?? 0]
+        const before = cpu()
+        const { messages, ms } = await farm.ask('play', script)
+        const after = cpu()
+        if (round < 0) continue
+        const [ofServers, ofStore] = after.map((cpu, i) => (cpu - before[i]) / messages)
+        rates[groups.indexOf(group)].push({ rate: messages / ms * 1000, servers: ofServers, store: ofStore })
+      }
+    }
+
+    const two = groups[2]
+    const ways = [
+      ['in memory, no Redis', alone.farm], ['through Redis, at the same instance', await farmOf(two.servers, false)],
+      ['through Redis, at another instance', two.farm],
+    ].map(([title, farm]) => ({ title, farm, p50: [], p99: [] }))
+    for (let round = -1; round < Math.min(given.rounds, 9); round++) {
+      for (const { farm, p50, p99 } of turned(ways, round)) {
+        const { latencies } = await farm.ask('pace', { text: offer, perSecond: 200, ms: 1000 })
+        if (round < 0) continue
+        p50.push(quantile(latencies, 0.5))
+        p99.push(quantile(latencies, 0.99))
+      }
+    }
+    const of = (list, key) => median(list.map(result => result[key]))
+    const waits = ways.map(({ title, p50, p99 }) => [title, microseconds(median(p50)), microseconds(median(p99)),
+      `${((median(p50) - median(ways[1].p50)) / 1000).toFixed(2)} ms`])
+    const head = ['at 200 messages a second', 'p50', 'p99', 'p50 more than at the same instance']
+    return {
+      title: 'Several instances with Redis',
+      text: [
+        `${given.clients} clients that count, spread over the instances, ${given.wide} pairs at a time, both of a pair at different instances where`,
+        'there is more than one. Redis writes nothing to the disk. All instances share one core, Redis and the clients the other, so the rate',
+        'does not show what more machines would do; what a message costs each of them does: Redis is one process and takes one core at most.', '',
+        markdownTable(head, waits),
+      ].join('\n'),
+      head: ['instances', 'messages a second', 'CPU a message, all instances', 'CPU a message, Redis'],
+      rows: groups.map(({ count }, i) => [count || 'one, in memory', whole(of(rates[i], 'rate')), microseconds(of(rates[i], 'servers')),
+        count ? microseconds(of(rates[i], 'store')) : '']),
+      raw: Object.fromEntries([
+        ...groups.flatMap(({ count }, i) => ['rate', 'servers', 'store'].map(key =>
+          [`${count} instances, ${key}`, rates[i].map(result => result[key].toFixed(1))])),
+        ...ways.flatMap(way => ['p50', 'p99'].map(key => [`${way.title}, ${key}`, way[key].map(us => us.toFixed(0))])),
+      ]),
+      unit: 'µs, and messages a second',
+    }
+  }
+  finally {
+    await Promise.all([...farms, ...groups.flatMap(({ servers }) => servers)].map(each => each.end()))
+    await Promise.all(groups.map(({ store }) => store?.end()))
+  }
+}
+
 async function soak(given, file) {
   const samples = []
   let lives = 0
   await withLanes({ ...given, clients: 0 }, file, ['peerbridge'], async ([{ server, farm }]) => {
-    const end = performance.now() + given.soak * 1000
+    const began = performance.now()
+    const end = began + given.minutes * 60_000
     for (let minute = 0; performance.now() < end; minute++) {
-      const ms = Math.min(60_000, end - performance.now())
+      const ms = Math.min(48_000, end - performance.now())
       const result = await farm.ask('churn', { port: server.port, name: `m${minute}`, text: offer, width: 100, ms })
       lives += result.lives
       // What waits for nobody is given up after 5 s; ids of who dropped are kept for 10.
-      await sleep(Math.min(12_000, given.soak * 100))
-      samples.push(await server.collected())
-      console.log(`${minute + 1} min: ${lives.toLocaleString('en')} clients came and went, ${(samples.at(-1) / 2 ** 20).toFixed(1)} MiB`)
+      await sleep(Math.min(12_000, given.minutes * 6000))
+      samples.push({ minute: (performance.now() - began) / 60_000, ...await server.memory() })
+      const { rss, heap, external } = samples.at(-1)
+      console.log(`${samples.at(-1).minute.toFixed(1)} min: ${lives.toLocaleString('en')} clients came and went, `
+        + `resident ${mebi(rss)}, heap ${mebi(heap)}, buffers ${mebi(external)} MiB`)
     }
   })
-  const mebi = samples.map(bytes => bytes / 2 ** 20)
-  const half = mebi.length >> 1
+  // What the first clients make the server load and compile is no leak.
+  const warm = samples.filter(({ minute }) => minute > given.minutes / 4)
+  const kinds = [['resident', 'rss'], ['JavaScript heap', 'heap'], ['buffers', 'external']]
   return {
     title: 'Clients that come and go',
     text: [
-      `${given.soak} s of 100 at a time: two connect, one calls the other and somebody who is not there, both go, every other one without a word.`,
-      'Resident memory after each minute, its garbage collected.',
+      `${given.minutes} minutes, ${lives.toLocaleString('en')} clients, 100 pairs at a time: two connect, one calls the other and somebody who is not`,
+      'there, both go, every other time without a word. Memory once a minute, 12 s after the last of them went, its garbage collected. The',
+      'slope is that of the straight line through all but the first quarter (least squares).',
     ].join('\n'),
-    head: ['clients', 'after the first minute', 'median of the first half', 'median of the second half', 'at the end'],
-    rows: [[lives.toLocaleString('en'), mebi[0], median(mebi.slice(0, Math.max(1, half))), median(mebi.slice(half)), mebi.at(-1)]
-      .map(value => (typeof value === 'number' ? `${value.toFixed(1)} MiB` : value))],
-    raw: { 'resident, MiB': mebi.map(value => value.toFixed(1)) }, unit: 'MiB',
+    head: ['MiB', 'after the first minute', 'median after the first quarter', 'at the end', 'slope, MiB an hour'],
+    rows: kinds.map(([title, key]) => [title, ...[samples[0][key], median(warm.map(sample => sample[key])), samples.at(-1)[key]].map(mebi),
+      (slope(warm.map(sample => [sample.minute / 60, sample[key]])) / 2 ** 20).toFixed(2)]),
+    raw: {
+      minute: samples.map(({ minute }) => minute.toFixed(1)),
+      ...Object.fromEntries(kinds.map(([title, key]) => [title, samples.map(sample => mebi(sample[key]))])),
+    },
+    unit: 'MiB',
   }
+}
+
+const mebi = bytes => (bytes / 2 ** 20).toFixed(1)
+
+/** Of the line through these points that is nearest to them. */
+function slope(points) {
+  const mean = i => points.reduce((sum, point) => sum + point[i], 0) / points.length
+  const [x, y] = [mean(0), mean(1)]
+  const sum = of => points.reduce((sum, [px, py]) => sum + of(px - x, py - y), 0)
+  return sum((dx, dy) => dx * dy) / sum(dx => dx * dx)
 }
 
 // -- how it is measured --------------------------------------------------------------------------------------
@@ -287,7 +387,7 @@ async function withLanes(given, file, wanted, use) {
   const running = []
   try {
     for (const lane of wanted) {
-      const server = await startServer(lanes[lane].server, file, given.cpuprofile && join(given.cpuprofile, lane))
+      const server = await startServer(lanes[lane].server, file, { profiles: given.cpuprofile && join(given.cpuprofile, lane) })
       const farm = startFarm()
       running.push({ lane, server, farm, play: async (how) => {
         const before = server.cpu()
@@ -307,8 +407,8 @@ function pin(child, core) {
   if (cpus().length > 1) spawnSync('taskset', ['-pc', String(core), String(child.pid)])
 }
 
-async function startServer(name, file, profiles) {
-  const child = fork(join(folder, 'server.js'), [name, file], {
+async function startServer(name, file, { profiles = '', redis = '' } = {}) {
+  const child = fork(join(folder, 'server.js'), [name, file, redis], {
     execArgv: ['--expose-gc', ...(profiles ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : [])],
   })
   pin(child, 0)
@@ -321,19 +421,55 @@ async function startServer(name, file, profiles) {
     child.on('message', listener)
     child.once('exit', code => reject(new Error(`the server ${name} ended with ${code}`)))
   })
-  const tasks = `/proc/${child.pid}/task`
   const port = await answer('port')
   return {
     port,
-    /** What utime + stime of its threads are, finer than in steps of 10 ms: the time that they ran (sched-stats, first field), µs. */
-    cpu: () => readdirSync(tasks).reduce((sum, task) => sum + Number(readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ')[0]), 0) / 1000,
+    cpu: () => cpuOf(child.pid),
     rss: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))[1]) * 1024,
     async collected() {
-      const rss = answer('rss')
+      return (await this.memory()).rss
+    },
+    /** In bytes, its garbage collected. */
+    async memory() {
+      const memory = answer('memory')
       child.send({})
-      return rss
+      return memory
     },
     end: () => ended(child),
+  }
+}
+
+/** What utime + stime of its threads are, finer than in steps of 10 ms: the time that they ran (sched-stats, first field), µs. */
+function cpuOf(pid) {
+  const tasks = `/proc/${pid}/task`
+  return readdirSync(tasks).reduce((sum, task) => sum + Number(readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ')[0]), 0) / 1000
+}
+
+/** On a Unix socket in a folder of its own, which writes nothing to the disk. */
+async function startRedis() {
+  const place = mkdtempSync(join(tmpdir(), 'peerbridge-redis-'))
+  const url = join(place, 'redis.sock')
+  const child = spawn('redis-server', ['--port', '0', '--unixsocket', url, '--dir', place, '--save', '', '--appendonly', 'no', '--daemonize', 'no'],
+    { stdio: ['ignore', 'pipe', 'inherit'] })
+  const closed = new Promise(resolve => child.once('close', resolve))
+  await new Promise((resolve, reject) => {
+    let output = ''
+    child.stdout.on('data', (data) => {
+      output += data
+      if (/ready to accept connections/i.test(output)) resolve()
+    })
+    child.once('error', reject)
+    child.once('close', code => reject(new Error(`redis-server ended with ${code}:\n${output}`)))
+  })
+  pin(child, 1)
+  return {
+    url,
+    cpu: () => cpuOf(child.pid),
+    async end() {
+      child.kill()
+      await closed
+      rmSync(place, { recursive: true, force: true })
+    },
   }
 }
 

@@ -46,8 +46,8 @@ export interface Numbers {
   link: number
   /** The last message to it. */
   sent: number
-  /** Those that it has not confirmed: the last is `sent`, and none is missing between. */
-  readonly kept: Kept
+  /** Those that it has not confirmed: the last is `sent`, and none is missing between. Null before there was any. */
+  kept: Kept | null
   /** What it was last told of the messages from it. */
   told: number
 }
@@ -167,7 +167,7 @@ export function openAt(got: number, n: number): string {
 
 /** The number before the first message that a client has not confirmed. */
 export function beforeKept({ sent, kept }: Numbers): number {
-  return sent - kept.length
+  return sent - (kept?.length ?? 0)
 }
 
 /** Tells a sender that there is nobody by this id. */

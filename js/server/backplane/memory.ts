@@ -159,7 +159,7 @@ export class MemoryBackplane implements Backplane {
     // What another link may have meanwhile is not for this one.
     if (!numbers || client.numbers !== numbers || numbers.link !== number) return []
     this.#confirm(numbers, got)
-    return [this.#open(client, numbers), ...numbers.kept.texts()]
+    return [this.#open(client, numbers), ...numbers.kept?.texts() ?? []]
   }
 
   /** Takes up where the client was; or, when it is a new page, a stock client, or this server is new to it, begins. */
@@ -172,13 +172,14 @@ export class MemoryBackplane implements Backplane {
     this.#release(client)
     client.received = progress?.sent ?? 0
     client.numbers = progress && {
-      session: progress.session, link: progress.link, sent: progress.got, kept: new Kept(), told: progress.sent,
+      session: progress.session, link: progress.link, sent: progress.got, kept: null, told: progress.sent,
     }
   }
 
   #confirm(numbers: Numbers, got: number): void {
     const first = beforeKept(numbers) + 1
     const { kept } = numbers
+    if (!kept) return
     this.#keptBytes -= kept.units
     kept.drop(Math.min(got, numbers.sent) - first + 1)
     this.#keptBytes += kept.units
@@ -186,13 +187,14 @@ export class MemoryBackplane implements Backplane {
 
   #isFull(numbers: Numbers): boolean {
     const { destination_messages: messages, destination_bytes: bytes, total_bytes: total } = this.#host.options.hold_limits
-    return numbers.kept.length >= messages || numbers.kept.units >= bytes || this.#keptBytes >= total
+    const { length = 0, units = 0 } = numbers.kept ?? {}
+    return length >= messages || units >= bytes || this.#keptBytes >= total
   }
 
   /** What is on its way to a client that counts; the oldest gives way, and the client learns by the next OPEN that it missed it. */
   #keep(numbers: Numbers, text: Text): number {
     const { destination_messages: messages, destination_bytes: bytes, total_bytes: total } = this.#host.options.hold_limits
-    const { kept } = numbers
+    const kept = numbers.kept ??= new Kept()
     numbers.sent += 1
     kept.push(text)
     this.#keptBytes += text.length
@@ -218,7 +220,7 @@ export class MemoryBackplane implements Backplane {
     if (!numbers) return void this.#send(client, OPEN, now)
     let number = beforeKept(numbers)
     if (!this.#host.hand(client, this.#open(client, numbers), undefined, now)) return
-    for (const text of numbers.kept.texts()) {
+    for (const text of numbers.kept?.texts() ?? []) {
       number += 1
       if (client.session !== session || !this.#host.hand(client, text, number, now)) return
     }

@@ -179,7 +179,7 @@ export class RedisBackplane implements Backplane {
     const { client } = seat
     let number = beforeKept(numbers)
     if (!this.#host.hand(client, this.#open(seat, numbers), undefined, now)) return
-    for (const text of numbers.kept.texts()) {
+    for (const text of numbers.kept?.texts() ?? []) {
       number += 1
       if (!this.#has(seat) || !this.#host.hand(client, text, number, now)) return
     }
@@ -242,9 +242,9 @@ export class RedisBackplane implements Backplane {
   }
 
   #confirm(seat: Seat, numbers: Numbers, got: number): void {
-    const count = Math.min(numbers.kept.length, got - beforeKept(numbers))
+    const count = Math.min(numbers.kept?.length ?? 0, got - beforeKept(numbers))
     if (count <= 0) return
-    numbers.kept.drop(count)
+    numbers.kept?.drop(count)
     this.#wire.run('confirm', [seat.client.id, seat.at, got])
   }
 
@@ -252,9 +252,9 @@ export class RedisBackplane implements Backplane {
     const seat = this.#seatOf(client)
     // What another link may have meanwhile is not for this one.
     if (!numbers || client.numbers !== numbers || numbers.link !== number) return []
-    if (!seat) return [openAt(numbers.told, beforeKept(numbers)), ...numbers.kept.texts()]
+    if (!seat) return [openAt(numbers.told, beforeKept(numbers)), ...numbers.kept?.texts() ?? []]
     this.#confirm(seat, numbers, got)
-    return [this.#open(seat, numbers), ...numbers.kept.texts()]
+    return [this.#open(seat, numbers), ...numbers.kept?.texts() ?? []]
   }
 
   async settled(client: Client): Promise<boolean> {
@@ -346,7 +346,7 @@ export class RedisBackplane implements Backplane {
 
   #keep(numbers: Numbers, text: string): void {
     const { destination_messages: messages, destination_bytes: bytes } = this.#host.options.hold_limits
-    const { kept } = numbers
+    const kept = numbers.kept ??= new Kept()
     numbers.sent += 1
     kept.push(text)
     while (kept.length > 0 && (kept.length > messages || kept.units > bytes)) kept.drop(1)
@@ -388,7 +388,7 @@ export class RedisBackplane implements Backplane {
     seat.renewing += 1
     this.#wire.run('renew', [
       client.id, at, client.token, numbers?.session ?? '', numbers?.link ?? 0, numbers?.sent ?? 0, seat.taken, session?.link.stalled ? 1 : 0,
-      ...numbers?.kept.texts() ?? [],
+      ...numbers?.kept?.texts() ?? [],
     ], (reply) => {
       seat.renewing -= 1
       if (!this.#has(seat)) return
@@ -410,7 +410,7 @@ export class RedisBackplane implements Backplane {
     const first = sent - kept.length
     if (first > numbers.sent && this.#has(seat)) {
       // More was on its way than is kept: the client is told, as it would be on a new link.
-      numbers.kept.drop(Infinity)
+      numbers.kept?.drop(Infinity)
       numbers.sent = first
       this.#host.hand(client, this.#open(seat, numbers), undefined, this.#host.now())
     }

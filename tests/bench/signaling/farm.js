@@ -82,8 +82,12 @@ const clients = []
 let lane = { port: 0, name: '', counts: false }
 
 const work = {
-  /** So many more, some at a time. */
-  async connect({ port, name, counts = false, count, width = 100 }) {
+  /**
+   * So many more, some at a time.
+   * @param port or several, which they take in turn; `apart`: the two of a pair take different ones
+   */
+  async connect({ port, apart = true, name, counts = false, count, width = 100 }) {
+    const ports = [port].flat()
     lane = { port, name, counts }
     const from = clients.length
     const began = performance.now()
@@ -91,7 +95,7 @@ const work = {
     const one = async () => {
       while (next < from + count) {
         const index = next++
-        clients[index] = await open(port, `${name}-${index}`, counts)
+        clients[index] = await open(ports[(apart ? index : index >> 1) % ports.length], `${name}-${index}`, counts)
       }
     }
     await Promise.all(Array.from({ length: Math.min(width, count) }, one))

@@ -1,8 +1,8 @@
-/** One signaling server in a process of its own: `node --expose-gc server.js <lane> <file of our server>`. Tells its port. */
+/** One signaling server in a process of its own: `node --expose-gc server.js <lane> <file of our server> [Redis]`. Tells its port. */
 import process from 'node:process'
 import { pathToFileURL } from 'node:url'
 
-const [lane, file] = process.argv.slice(2)
+const [lane, file, redis] = process.argv.slice(2)
 // No limit that the measurement would meet, but none switched off: looking at them is part of what a message costs.
 const options = { path: '/', concurrent_limit: 50_000, alive_timeout: 600_000 }
 const host = '127.0.0.1'
@@ -12,12 +12,16 @@ async function ours() {
   const generous = 1e9
   return createSignalingServer({
     ...options, rate_limit: generous, rate_burst: generous, address_rate_limit: generous, address_rate_burst: generous,
+    ...(redis && { redis }),
   })
 }
 
 const start = {
   async peerbridge() {
-    return (await (await ours()).listen({ port: 0, host })).port
+    const server = await ours()
+    const { port } = await server.listen({ port: 0, host })
+    while (server.hub.redis === 'down') await new Promise(resolve => setTimeout(resolve, 20))
+    return port
   },
   /** As an application that brings its own WebSockets. */
   async crossws() {
@@ -55,7 +59,8 @@ const start = {
 process.on('message', () => {
   // What a closed connection leaves behind is freed in more than one round.
   for (let i = 0; i < 4; i++) globalThis.gc()
-  process.send({ rss: process.memoryUsage.rss() })
+  const { rss, heapUsed: heap, external } = process.memoryUsage()
+  process.send({ memory: { rss, heap, external } })
 })
 // Whoever started it is gone: nobody needs it any more.
 process.on('disconnect', () => process.exit(0))
