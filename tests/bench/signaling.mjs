@@ -67,7 +67,7 @@ export async function main(args) {
     console.log(`\n${section.title}\n${section.text}\n\n${table(section.head, section.rows)}`)
     sections[`signaling-${part}`] = {
       ...section, table: markdownTable(section.head, section.rows),
-      about: `server and clients each on a core of their own, load ${before} before and ${load()} after`,
+      about: `\`npm run bench:signaling -- --only ${part}\`; server and clients each on a core of their own, load ${before} before and ${load()} after`,
     }
   }
   return sections
