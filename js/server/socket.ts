@@ -160,8 +160,8 @@ export class SocketLink extends WebSocketLink {
   #first: string | Buffer | null = null
   #others: (string | Buffer)[] | null = null
   #bytes = 0
-  /** What it was given did not leave at once: its reader is slow, or it is encrypted first. */
-  #isSlow = false
+  /** What it is given may not leave at once: its reader is slow, it is encrypted first, or it is no socket of the system. */
+  #isSlow: boolean
   #pinged = false
   #sockets: Set<NodeSocket> | undefined
 
@@ -169,6 +169,8 @@ export class SocketLink extends WebSocketLink {
     super()
     this.socket = socket
     this.#stream = socket.extensions === '' && socket._socket ? socket._socket : null
+    const { _handle, encrypted } = (this.#stream ?? {}) as { _handle?: unknown, encrypted?: unknown }
+    this.#isSlow = !_handle || !!encrypted
   }
 
   send(text: string): void {
