@@ -33,7 +33,8 @@ const lanes = {
   'ws': { title: '`ws` and nothing else', server: 'ws', script: 'peerjs' },
 }
 
-export async function main(args) {
+/** @param done called with each section as soon as it was measured */
+export async function main(args, done = () => {}) {
   const given = options(args, {
     only: ['messages', 'connection', 'latency', 'scaling', 'memory', 'many'],
     lanes: ['peerbridge', 'counted', 'peer', 'ws'],
@@ -55,22 +56,20 @@ export async function main(args) {
   })
   if (given.record) {
     await record()
-    return {}
+    return
   }
   offer = makeOffer()
   const file = await bundle()
   const parts = { messages, connection, latency, scaling, memory, many, redis, soak }
-  const sections = {}
   for (const part of given.only) {
     const before = load()
     const section = await parts[part](given, file)
     console.log(`\n${section.title}\n${section.text}\n\n${table(section.head, section.rows)}`)
-    sections[`signaling-${part}`] = {
+    done(`signaling-${part}`, {
       ...section, table: markdownTable(section.head, section.rows),
       about: `\`npm run bench:signaling -- --only ${part}\`; server and clients each on a core of their own, load ${before} before and ${load()} after`,
-    }
+    })
   }
-  return sections
 }
 
 // -- what is measured ----------------------------------------------------------------------------------------
@@ -588,7 +587,6 @@ function drawing(sizes, lines) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const args = process.argv.slice(2)
   const written = args.filter(arg => arg !== '--write')
-  const sections = await main(written)
-  if (written.length < args.length) for (const [key, section] of Object.entries(sections)) writeSection('benchmarks.md', key, section)
+  await main(written, (key, section) => written.length < args.length && writeSection('benchmarks.md', key, section))
   process.exit(0)
 }
