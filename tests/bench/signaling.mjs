@@ -301,7 +301,7 @@ async function soak(given, file) {
       lives += result.lives
       // What waits for nobody is given up after 5 s; ids of who dropped are kept for 10.
       await sleep(Math.min(12_000, given.minutes * 6000))
-      samples.push({ minute: (performance.now() - began) / 60_000, ...await server.memory() })
+      samples.push({ minute: (performance.now() - began) / 60_000, lives, ...await server.memory() })
       const { rss, heap, external } = samples.at(-1)
       console.log(`${samples.at(-1).minute.toFixed(1)} min: ${lives.toLocaleString('en')} clients came and went, `
         + `resident ${mebi(rss)}, heap ${mebi(heap)}, buffers ${mebi(external)} MiB`)
@@ -315,13 +315,15 @@ async function soak(given, file) {
     text: [
       `${given.minutes} minutes, ${lives.toLocaleString('en')} clients, 100 pairs at a time: two connect, one calls the other and somebody who is not`,
       'there, both go, every other time without a word. Memory once a minute, 12 s after the last of them went, its garbage collected. The',
-      'slope is that of the straight line through all but the first quarter (least squares).',
+      'slope is that of the straight line through all but the first quarter (least squares). What a client that counts has not confirmed is kept',
+      'for a minute after it went (`outage_timeout`): so a sample holds what is of the last minute, and more where more came in it.',
     ].join('\n'),
     head: ['MiB', 'after the first minute', 'median after the first quarter', 'at the end', 'slope, MiB an hour'],
     rows: kinds.map(([title, key]) => [title, ...[samples[0][key], median(warm.map(sample => sample[key])), samples.at(-1)[key]].map(mebi),
       (slope(warm.map(sample => [sample.minute / 60, sample[key]])) / 2 ** 20).toFixed(2)]),
     raw: {
-      minute: samples.map(({ minute }) => minute.toFixed(1)),
+      'minute': samples.map(({ minute }) => minute.toFixed(1)),
+      'clients so far': samples.map(({ lives }) => lives),
       ...Object.fromEntries(kinds.map(([title, key]) => [title, samples.map(sample => mebi(sample[key]))])),
     },
     unit: 'MiB',
