@@ -77,7 +77,7 @@ describe('a PeerJS client', () => {
   })
 
   it('answers a ping by itself and stays, however silent its page is', async () => {
-    await start({ alive_timeout: 300 })
+    await start({ alive_timeout: 1500 })
     const quiet = await connect(ws, 'quiet')
     const deaf = new Socket(peerjsUrl(ws, 'deaf'), { autoPong: false })
     await deaf.next()
