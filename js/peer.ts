@@ -483,7 +483,7 @@ export class Peer extends Emitter<PeerEvents> {
     }
     for (const peer of this.#emptied) delete this.#connections[peer]
     if (!this.#told) this.#lost(this.#id)
-    this.#ready.reject(new PeerError('invalid-state', 'The peer was closed before it was open.'))
+    this.#ready.reject(new PeerError('invalid-state', 'The peer was closed before it opened.'))
     this.#setState('closed', reason)
     this.emit('close')
   }

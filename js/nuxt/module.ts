@@ -188,7 +188,11 @@ const module: NuxtModule<ModuleOptions> = defineNuxtModule<ModuleOptions>({
       externals: { inline: [runtime, 'peerbridge'] },
       virtual: { '#peerbridge/options': own ? `export { default } from ${JSON.stringify(own)}` : 'export default undefined' },
     })
-    if (options.autoImports && app.nitro.imports !== false) app.nitro.imports = defu(app.nitro.imports ?? {}, { imports: serverImports })
+    if (options.autoImports && app.nitro.imports !== false) {
+      // Nitro would write the folder's path into its declarations, where the package's exports do not count: no types.
+      const typed = serverImports.map(one => ({ ...one, typeFrom: resolve('../server/index.js') }))
+      app.nitro.imports = defu(app.nitro.imports ?? {}, { imports: typed })
+    }
   },
 })
 

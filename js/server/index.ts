@@ -135,7 +135,9 @@ export type PeerbridgeServerOptions = Omit<SignalingServerOptions, 'path' | 'key
  *   authorize: async ({ headers }) => await userOf(headers.get('cookie')) ? true : 'Please log in',
  * })
  */
-export function definePeerbridgeServer<T extends PeerbridgeServerOptions | (() => PeerbridgeServerOptions)>(options: T): T {
+export function definePeerbridgeServer(
+  options: PeerbridgeServerOptions | (() => PeerbridgeServerOptions),
+): PeerbridgeServerOptions | (() => PeerbridgeServerOptions) {
   return options
 }
 
