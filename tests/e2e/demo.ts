@@ -55,6 +55,13 @@ async function freePort(): Promise<number> {
 }
 
 /** Somebody with a browser of their own, who looks at the demo. */
+declare global {
+  interface Window {
+    /** Every RTCPeerConnection that the page made, for those who ask why nothing came. */
+    links: RTCPeerConnection[]
+  }
+}
+
 export class Person {
   /** Everything that the page complained about. */
   readonly problems: string[] = []
@@ -96,6 +103,16 @@ export class Person {
 
 async function person(browser: Browser, name: string): Promise<Person> {
   const context = await browser.newContext({ permissions: ['camera', 'microphone'], acceptDownloads: true })
+  await context.addInitScript(() => {
+    window.links = []
+    const Real = window.RTCPeerConnection
+    window.RTCPeerConnection = class extends Real {
+      constructor(configuration?: RTCConfiguration) {
+        super(configuration)
+        window.links.push(this)
+      }
+    }
+  })
   return new Person(name, await context.newPage())
 }
 

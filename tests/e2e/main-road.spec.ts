@@ -10,12 +10,28 @@ async function sha256(path: string): Promise<string> {
   return hash.digest('hex')
 }
 
+/** What a page knows of a picture that does not come. */
+async function picture(testId: string): Promise<string> {
+  const video = document.querySelector<HTMLVideoElement>(`[data-testid="${testId}"]`)
+  const tracks = (video?.srcObject as MediaStream | null)?.getTracks().map(({ kind, readyState, muted }) => ({ kind, readyState, muted }))
+  const links = []
+  for (const pc of window.links) {
+    const rtp: object[] = []
+    ;(await pc.getStats()).forEach((stat: { type: string }) => { if (/bound-rtp|media-source/.test(stat.type)) rtp.push(stat) })
+    links.push({ connection: pc.connectionState, signaling: pc.signalingState, rtp })
+  }
+  const { videoWidth, currentTime, paused, readyState, error } = video ?? {}
+  return JSON.stringify({ videoWidth, currentTime, paused, readyState, error: error?.message, hidden: document.hidden, tracks, links })
+}
+
 /** The picture moves: frames were decoded, and more come. */
 async function seesVideo(person: Person, id: string): Promise<void> {
   await person.page.waitForFunction((testId) => {
     const video = document.querySelector<HTMLVideoElement>(`[data-testid="${testId}"]`)
     return !!video && video.videoWidth > 0 && video.currentTime > 0 && !video.paused
-  }, id)
+  }, id, { timeout: 30_000 }).catch(async () => {
+    throw new Error(`${person.name} sees nothing in ${id}: ${await person.page.evaluate(picture, id)}`)
+  })
   const time = await person.at(id).evaluate((video: HTMLVideoElement) => video.currentTime)
   await person.page.waitForFunction(([testId, before]) => {
     return document.querySelector<HTMLVideoElement>(`[data-testid="${testId}"]`)!.currentTime > Number(before)
