@@ -202,7 +202,7 @@ export class Peer extends Emitter<PeerEvents> {
     else if (page) {
       this.#state = 'connecting'
       // Later, so that the application can listen first.
-      setTimeout(() => this.#abort(new PeerError('browser-incompatible', 'This browser has no WebRTC, so no peer can run in it. Use a current Chrome, Edge, Firefox or Safari, and check that no extension or policy turns WebRTC off.')))
+      setTimeout(() => this.#abort(new PeerError('browser-incompatible', 'This browser has no WebRTC. Use a current Chrome, Edge, Firefox or Safari, and check that no extension or policy turns it off.')))
     }
   }
 
