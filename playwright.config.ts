@@ -8,9 +8,8 @@ export default defineConfig({
   workers: 1,
   timeout: 90_000,
   expect: { timeout: 20_000 },
-  // A test that passes only sometimes is a bug in it or in the product, and is listed as flaky. Known: a picture that did not come, once in
-  // some 40 runs of one test (main-road.spec.ts; it says what the page knew when it happens again).
-  retries: 1,
+  // A test that passes only sometimes is a bug in it or in the product.
+  retries: 0,
   forbidOnly: !!process.env.CI,
   reporter: 'list',
   use: {
