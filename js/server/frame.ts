@@ -4,10 +4,13 @@
 /** A message to a client: a text, or one that is a frame already. */
 export type Text = string | Framed
 
-/** How clients begin what they send: ours and PeerJS's write their members in this order. */
+/** What clients say to each other. */
 const types = ['OFFER', 'ANSWER', 'CANDIDATE'] as const
+/** How they begin that: ours and PeerJS's write their members in this order. */
+export const beginnings: Readonly<Record<string, string>> = Object.fromEntries(types.map(type => [type, `{"type":"${type}","payload":`]))
 const encoder = new TextEncoder()
-const beginnings = types.map(type => encoder.encode(`{"type":"${type}","payload":`))
+/** The same in bytes, in the order of `types`. */
+const begins = types.map(type => encoder.encode(beginnings[type]))
 const destination = encoder.encode(',"dst":"')
 /** Deeper than any client of ours takes (docs/protocol.md, "What is accepted"). */
 export const MAX_DEPTH = 64
@@ -100,7 +103,7 @@ export function reframe(chunk: Buffer, at: number, length: number, src: string):
   unmask(chunk, at, bytes, begin, length)
 
   const kind = bytes[begin + 9] === 0x4f ? 0 : bytes[begin + 9] === 0x41 ? 1 : 2
-  const beginning = beginnings[kind]!
+  const beginning = begins[kind]!
   if (length < beginning.length || !has(bytes, begin, beginning)) return null
   const tail = behind(bytes, words, begin + beginning.length, end)
   if (tail < 0 || end - tail < 11 || !has(bytes, tail, destination) || bytes[end - 2] !== 0x22 || bytes[end - 1] !== 0x7d) return null

@@ -1,18 +1,11 @@
 // What a client sent, as the other one gets it.
-import { MAX_DEPTH } from './frame.js'
+import { beginnings, MAX_DEPTH } from './frame.js'
 
 /** Members of a message from a client; all unchecked. */
 export interface Relayed {
   readonly type: string
   readonly dst: string
   readonly payload?: unknown
-}
-
-/** How clients begin what they send: ours and PeerJS's write their members in this order. */
-const beginnings: Readonly<Record<string, string>> = {
-  OFFER: '{"type":"OFFER","payload":',
-  ANSWER: '{"type":"ANSWER","payload":',
-  CANDIDATE: '{"type":"CANDIDATE","payload":',
 }
 
 /**
