@@ -66,9 +66,17 @@ window.lab = {
 
   /** Waits until the connection is so. */
   async until(state, patience) {
-    for (const end = Date.now() + patience; connection.state !== state; await sleep(20)) {
-      if (Date.now() > end) throw new Error(`${connection.state} and not ${state} after ${patience} ms`)
-    }
+    await new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`${connection.state} and not ${state} after ${patience} ms`)), patience)
+      const look = () => {
+        if (connection.state !== state) return
+        clearTimeout(late)
+        connection.off('state', look)
+        resolve()
+      }
+      connection.on('state', look)
+      look()
+    })
   },
 
   /** What this TURN server gives to these credentials: candidates, or its errors. */
@@ -80,7 +88,7 @@ window.lab = {
     pc.onicecandidateerror = ({ errorCode }) => errors.add(errorCode)
     pc.createDataChannel('x')
     await pc.setLocalDescription()
-    while (pc.iceGatheringState !== 'complete') await sleep(20)
+    while (pc.iceGatheringState !== 'complete') await new Promise(resolve => pc.addEventListener('icegatheringstatechange', resolve, { once: true }))
     pc.close()
     return { relays, errors: [...errors] }
   },
