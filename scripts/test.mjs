@@ -5,13 +5,14 @@
 //   npm test -- --list            their names
 //
 // Two runners that leave a processor idle are run at once; what the second prints comes when it is done.
-// A runner that fails, crashes, hangs or runs no test counts as failed. FUZZ_SECONDS: how long each fuzz target runs,
+// A runner that fails, crashes, hangs or runs no test counts as failed; what failed is named once more at the end, since
+// a server keeps only the last lines of what it printed. FUZZ_SECONDS: how long each fuzz target runs,
 // FUZZ_SEED: from which number its ideas start.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import process from 'node:process'
 import { ensure, root } from './outputs.mjs'
 import { chromium, firefox, setup } from './setup.mjs'
@@ -109,6 +110,13 @@ function report(name) {
   return JSON.parse(readFileSync(file, 'utf8'))
 }
 
+/** What did not pass, by runner, with the first lines of what it said. */
+const complaints = []
+function complain(runner, kind, title, message = '') {
+  const lines = message.replace(/\x1B\[[\d;]*m/g, '').split('\n').filter(line => line.trim()).slice(0, 6)
+  complaints.push([`${kind}  ${runner}: ${title}`, ...lines.map(line => `        ${line}`)].join('\n'))
+}
+
 async function ctest(preset) {
   await sh('cmake', ['--preset', preset])
   await sh('cmake', ['--build', '--preset', preset], { timeout: 20 * minutes })
@@ -116,6 +124,7 @@ async function ctest(preset) {
   const found = /(\d+) tests? failed out of (\d+)/.exec(output)
   if (!found) throw new Error('ctest found no test')
   const failed = Number(found[1])
+  for (const [, title] of output.matchAll(/^\s*\d+ - (.+) \((?:Failed|Timeout|SEGFAULT|\w[\w -]*)\)/gm)) complain(preset, 'FAILED', title)
   return { passed: Number(found[2]) - failed, failed }
 }
 
@@ -134,13 +143,14 @@ async function fuzz() {
     const corpus = path('tests/fuzz/corpus', target.replace(/^fuzz_/, ''))
     const found = path('build/fuzz/found', target)
     mkdirSync(found, { recursive: true })
-    const { ended } = await sh(join(folder, target), [
+    const { ended, output } = await sh(join(folder, target), [
       // New finds go to the first folder, so that a run never changes the work tree.
       found, ...(existsSync(corpus) ? [corpus] : []),
       `-max_total_time=${process.env.FUZZ_SECONDS ?? 10}`, `-seed=${process.env.FUZZ_SEED ?? 1}`, '-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=0', '-verbosity=0',
       `-artifact_prefix=${found}-`,
     ], { mayFail: true })
     print(`${ended ? 'FAILED' : 'ok'}  ${target}\n`)
+    if (ended) complain('fuzz', 'FAILED', target, output.split('\n').filter(line => /ERROR|runtime error|SUMMARY|Test unit/.test(line)).join('\n'))
     if (ended) failed++
     else passed++
   }
@@ -162,6 +172,12 @@ async function vitest(name, projects) {
   // A file that cannot even be imported has no failed test.
   const broken = testResults.filter(({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0).length
   const failed = numFailedTests + broken
+  for (const { name: file, status, message, assertionResults } of testResults) {
+    if (status === 'failed' && assertionResults.length === 0) complain(name, 'FAILED', relative(root, file), message)
+    for (const { status, fullName, failureMessages } of assertionResults) {
+      if (status === 'failed') complain(name, 'FAILED', `${relative(root, file)} › ${fullName}`, failureMessages[0])
+    }
+  }
   return { passed: numPassedTests, failed: ended && failed === 0 ? 1 : failed }
 }
 
@@ -170,10 +186,21 @@ async function playwright(name, config) {
   const { ended } = await sh(process.execPath, [bin('@playwright/test/cli.js'), 'test', '--config', config, '--reporter=list,json'], {
     env: { PLAYWRIGHT_JSON_OUTPUT_NAME: join(reports, `${name}.json`) }, mayFail: true, timeout: 15 * minutes,
   })
-  const { stats, errors } = report(`${name}.json`)
-  for (const error of errors ?? []) print(`${error.message}\n`)
+  const { stats, errors, suites } = report(`${name}.json`)
+  for (const error of errors ?? []) complain(name, 'FAILED', config, error.message)
   const failed = stats.unexpected
-  // A flaky test passed in the end; it is listed above, and it is not hidden: see "flaky" there.
+  const walk = (suite, above) => {
+    const path = [...above, suite.title]
+    for (const spec of suite.specs ?? []) {
+      for (const { status, results } of spec.tests) {
+        if (status !== 'unexpected' && status !== 'flaky') continue
+        complain(name, status === 'flaky' ? 'flaky ' : 'FAILED', [...path, spec.title].join(' › '), results.flatMap(({ errors }) => errors)[0]?.message)
+      }
+    }
+    for (const inner of suite.suites ?? []) walk(inner, path)
+  }
+  for (const suite of suites ?? []) walk(suite, [])
+  // A flaky test passed in the end, at its second try. It is named at the end: it is a bug in itself or in the product.
   return { passed: stats.expected + stats.flaky, failed: ended && failed === 0 ? 1 : failed }
 }
 
@@ -259,5 +286,6 @@ for (const { name, passed, failed, seconds, reason } of results.values()) {
   console.log(`${failed > 0 ? 'FAILED' : 'ok    '}  ${name.padEnd(8)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed  ${seconds.toFixed(0).padStart(4)} s${reason ? `  ${reason}` : ''}`)
 }
 console.log(`${((performance.now() - begin) / 60_000).toFixed(1)} minutes`)
+if (complaints.length > 0) console.log(`\n${complaints.join('\n')}`)
 process.exitCode = sum('failed') > 0 ? 1 : 0
 console.log(`\n${sum('passed')} passed, ${sum('failed')} failed`)
