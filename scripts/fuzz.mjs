@@ -75,8 +75,9 @@ function fuzz(name) {
       running.delete(child)
       const executions = Number(/number_of_executed_units:\s*(\d+)/.exec(log)?.[1] ?? 0)
       const edges = Number([...log.matchAll(/ cov: (\d+)/g)].at(-1)?.[1] ?? 0)
-      // An interrupted run is how every one of these ends; a find is written to a file and named.
-      const find = /Test unit written to (\S+)/.exec(log)?.[1]
+      // An interrupted run is how every one of these ends; a find is written to a file and named. So are slow inputs, which
+      // a busy machine has many of.
+      const find = /Test unit written to (\S+-(?:crash|leak|oom|timeout)-\S+)/.exec(log)?.[1]
       if (find) console.error(log.slice(-8000))
       console.log(`| \`fuzz_${name}\` | ${executions.toLocaleString('en')} | ${time.toFixed(1)} min | ${edges.toLocaleString('en')} | ${find ?? 'none'} |`)
       resolve(!find)

@@ -447,6 +447,11 @@ class World {
     while (const std::optional<ConnectionDelivery> piece = side.endpoint.delivery()) {
       check(side.connections.contains(piece->connection), "what is delivered belongs to a connection");
       const Delivery& delivery = piece->delivery;
+      if (delivery.data != nullptr) {
+        // Of an earlier frame that waited for this one: AddressSanitizer looks whether its bytes are there.
+        for (std::size_t i = 0; i < delivery.length; ++i) digest_ += std::to_integer<unsigned>(delivery.data[i]);
+        continue;
+      }
       check(delivery.frameOffset >= end && delivery.frameOffset + delivery.length <= frame.size(),
             "pieces lie in the frame, one behind the other");
       end = delivery.frameOffset + delivery.length;
@@ -1195,6 +1200,7 @@ class World {
   std::vector<std::unique_ptr<Side>> sides_;
   Millis now_ = 0;
   Millis behind_ = 0;
+  unsigned digest_ = 0;
   bool serverUp_ = true;
   bool pathUp_ = true;
   bool asksForIds_ = false;
