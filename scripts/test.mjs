@@ -167,7 +167,7 @@ async function vitest(name, projects) {
   const { ended } = await sh(process.execPath, [
     bin('vitest/vitest.mjs'), 'run', ...projects.flatMap(project => ['--project', project]),
     '--reporter=default', '--reporter=json', `--outputFile.json=${file}`,
-  ], { mayFail: true, timeout: 15 * minutes })
+  ], { mayFail: true, timeout: 25 * minutes })
   const { numPassedTests, numFailedTests, testResults } = report(`${name}.json`)
   // A file that cannot even be imported has no failed test.
   const broken = testResults.filter(({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0).length
@@ -184,7 +184,7 @@ async function vitest(name, projects) {
 async function playwright(name, config) {
   if (!existsSync(path(config))) throw new Error(`there is no ${config}`)
   const { ended } = await sh(process.execPath, [bin('@playwright/test/cli.js'), 'test', '--config', config, '--reporter=list,json'], {
-    env: { PLAYWRIGHT_JSON_OUTPUT_NAME: join(reports, `${name}.json`) }, mayFail: true, timeout: 15 * minutes,
+    env: { PLAYWRIGHT_JSON_OUTPUT_NAME: join(reports, `${name}.json`) }, mayFail: true, timeout: 25 * minutes,
   })
   const { stats, errors, suites } = report(`${name}.json`)
   for (const error of errors ?? []) complain(name, 'FAILED', config, error.message)

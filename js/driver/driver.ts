@@ -624,9 +624,11 @@ export class Driver {
     this.#links.get(link)!.channels.add(handle)
     dc.binaryType = 'arraybuffer'
     const open = (): void => {
-      if (channel.opened || this.#channels.get(handle) !== channel) return
-      channel.opened = true
+      if (this.#channels.get(handle) !== channel) return
       const record = this.#links.get(link)!
+      // What was to be sent since its first frame came.
+      if (channel.opened) return this.#wake(record.connection)
+      channel.opened = true
       const maxMessageSize = Math.min(record.pc.sctp?.maxMessageSize ?? defaultMaxMessageSize, largestMessageSize)
       this.feed({ type: 'channel-opened', channel: handle, maxMessageSize })
       if (this.#bearers.get(record.connection) === record) guard(() => this.#options.hooks(record.connection)?.channelOpened())
@@ -640,6 +642,8 @@ export class Driver {
     dc.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => then(() => {
       const text = typeof data === 'string'
       const frame = text ? new TextEncoder().encode(data).buffer : data
+      // A busy Chromium hands on what came before it tells that the channel is open.
+      if (!channel.opened) open()
       this.#run(() => this.#receive(handle, frame, text))
     })
     dc.onclose = () => then(() => {

@@ -112,11 +112,19 @@ test('Firefox and Chromium talk, and see and hear each other', async ({ browser,
     })
     return kinds.has('audio') && kinds.has('video')
   }
-  await expect.poll(() => bob.evaluate(shown)).toBe(true)
-  await expect.poll(() => ada.evaluate(shown)).toBe(true)
+  const known = async (): Promise<object> => {
+    const call = window.call as MediaConnection | undefined
+    const { report } = await call?.stats() ?? {}
+    const rtp: object[] = []
+    report?.forEach((stat: { type: string }) => { if (/bound-rtp|media-source/.test(stat.type)) rtp.push(stat) })
+    const tracks = call?.localStream?.getTracks().map(({ kind, readyState, muted }) => ({ kind, readyState, muted }))
+    return { open: call?.open, state: call?.state, tracks, rtp }
+  }
+  for (const isShown of [() => bob.evaluate(shown), () => ada.evaluate(shown)]) {
+    await expect.poll(isShown).toBe(true).catch(async (error: Error) => {
+      throw new Error(`${error.message}\nada: ${JSON.stringify(await ada.evaluate(known))}\nbob: ${JSON.stringify(await bob.evaluate(known))}`)
+    })
+  }
 
   await bob.evaluate(() => window.call.close())
-  await expect.poll(() => ada.evaluate(() => window.call.open)).toBe(false)
-  // A page that keeps the camera keeps it from the tests that follow: Chromium's fake one then shows nothing.
-  await bob.context().close()
-})
+  await expect.poll(() => ada.evaluate(() => window.call.open)).toBe(false)})

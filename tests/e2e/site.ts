@@ -105,7 +105,12 @@ export async function person(browser: Browser, site: Site, id: string, options: 
   return page
 }
 
-export const test = base.extend<{ site: Site }>({
+export const test = base.extend<{ site: Site, tidy: void }>({
+  // A page that stays goes on trying to reach a server that has ended, and keeps a camera from the tests that follow.
+  tidy: [async ({ browser }, use) => {
+    await use()
+    for (const context of browser.contexts()) await context.close()
+  }, { auto: true }],
   site: async ({}, use) => {
     const site = await Site.start()
     await use(site)

@@ -519,6 +519,23 @@ describe('RTCDataChannel', () => {
     expect(core.ofType('channel-opened')[0]!.maxMessageSize).toBe(told)
   })
 
+  it('takes a channel for open that delivers before it says so, and sends what waited once it says so', async () => {
+    await after(
+      { type: 'link-create', link: 4, connection: 2 },
+      { type: 'channel-create', link: 4, channel: 6, label: '', ordered: true, lowThreshold: 0 },
+    )
+    const channel = FakePeerConnection.made[0]!.channels[0]!
+    core.answer = input => input.type === 'channel-opened'
+      ? [{ type: 'channel-bind', connection: 2, channel: 6, lowThreshold: 0 }, { type: 'transmit', connection: 2 }]
+      : []
+    channel.onmessage!({ data: new ArrayBuffer(3) })
+    expect(core.inputs.slice(1)).toEqual([{ type: 'channel-opened', channel: 6, maxMessageSize: 262_144 }])
+    expect(core.pumps).toBe(0)
+    channel.open()
+    await vi.waitFor(() => expect(core.pumped).toEqual([6]))
+    expect(core.ofType('channel-opened')).toHaveLength(1)
+  })
+
   it('announces a channel that arrives before it says that it is open', async () => {
     await after({ type: 'link-create', link: 4, connection: 2 })
     const channel = new FakeChannel('theirs')
