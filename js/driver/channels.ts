@@ -48,6 +48,8 @@ const closedYours = 1
 export class PeerChannel extends Emitter<PeerChannelEvents> {
   /** Numbers on the wire of the RTCDataChannels that this side and the other side made; 0: none. @internal */
   readonly _numbers = { mine: 0, theirs: 0 }
+  /** Those that said so: readyState is 'open' a moment before, and what is sent then may be lost (Chromium). */
+  readonly #opened = new WeakSet<RTCDataChannel>()
   readonly #ends: { mine?: RTCDataChannel, theirs?: RTCDataChannel } = {}
   readonly #all: Channels
   #state: ConnectionState = 'connecting'
@@ -97,14 +99,17 @@ export class PeerChannel extends Emitter<PeerChannelEvents> {
   /** Through our own, where there is one: its options are ours. */
   get #end(): RTCDataChannel | undefined {
     const { mine, theirs } = this.#ends
-    return mine?.readyState === 'open' ? mine : theirs?.readyState === 'open' ? theirs : undefined
+    return [mine, theirs].find(dc => dc?.readyState === 'open' && this.#opened.has(dc))
   }
 
   /** @internal */
   _bind(dc: RTCDataChannel, whose: 'mine' | 'theirs'): void {
     this.#ends[whose] = dc
     dc.binaryType = 'arraybuffer'
-    dc.onopen = () => this._look()
+    dc.onopen = () => {
+      this.#opened.add(dc)
+      this._look()
+    }
     dc.onmessage = ({ data }: MessageEvent<unknown>) => this.#all.received(this, data)
     this._look()
   }

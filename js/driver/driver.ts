@@ -518,10 +518,8 @@ export class Driver {
     }
     pc.ondatachannel = ({ channel: dc }) => {
       const channel = this.handle()
-      const open = this.#attachChannel(link, channel, dc)
+      this.#attachChannel(link, channel, dc)
       this.feed({ type: 'channel-arrived', link, channel, label: dc.label, subprotocol: dc.protocol })
-      // One that arrives may be open already, and then fires 'open' or not.
-      if (dc.readyState === 'open') open()
     }
     if (stripe) return
     guard(() => hooks?.linked(pc))
@@ -617,40 +615,40 @@ export class Driver {
     }
   }
 
-  /** Answers what to call when it turns out to be open. */
-  #attachChannel(link: number, handle: number, dc: RTCDataChannel): () => void {
+  #attachChannel(link: number, handle: number, dc: RTCDataChannel): void {
     const channel: Channel = { dc, handle, link, opened: false }
     this.#channels.set(handle, channel)
     this.#links.get(link)!.channels.add(handle)
     dc.binaryType = 'arraybuffer'
-    const open = (): void => {
-      if (this.#channels.get(handle) !== channel) return
-      const record = this.#links.get(link)!
-      // What was to be sent since its first frame came.
-      if (channel.opened) return this.#wake(record.connection)
-      channel.opened = true
-      const maxMessageSize = Math.min(record.pc.sctp?.maxMessageSize ?? defaultMaxMessageSize, largestMessageSize)
-      this.feed({ type: 'channel-opened', channel: handle, maxMessageSize })
-      if (this.#bearers.get(record.connection) === record) guard(() => this.#options.hooks(record.connection)?.channelOpened())
+    const early: MessageEvent<ArrayBuffer | string>[] = []
+    const came = (event: MessageEvent<ArrayBuffer | string>): void => {
+      if (!channel.opened) return void early.push(event)
+      const { data } = event
+      const text = typeof data === 'string'
+      const frame = text ? new TextEncoder().encode(data).buffer : data
+      this.#run(() => this.#receive(handle, frame, text))
     }
     // Open for the core is what can be read.
     const then = (what: () => void): void => {
       if (this.#loading) this.#unread.push(what)
       else what()
     }
-    dc.onopen = () => then(open)
-    dc.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => then(() => {
-      const text = typeof data === 'string'
-      const frame = text ? new TextEncoder().encode(data).buffer : data
-      // A busy Chromium hands on what came before it tells that the channel is open.
-      if (!channel.opened) open()
-      this.#run(() => this.#receive(handle, frame, text))
+    // Also where readyState was 'open' before: of what is sent between 'datachannel' and 'open', Chromium 156 loses some when
+    // it is busy; and what comes meanwhile waits.
+    dc.onopen = () => then(() => {
+      if (channel.opened || this.#channels.get(handle) !== channel) return
+      channel.opened = true
+      const record = this.#links.get(link)!
+      const maxMessageSize = Math.min(record.pc.sctp?.maxMessageSize ?? defaultMaxMessageSize, largestMessageSize)
+      this.feed({ type: 'channel-opened', channel: handle, maxMessageSize })
+      if (this.#bearers.get(record.connection) === record) guard(() => this.#options.hooks(record.connection)?.channelOpened())
+      early.splice(0).forEach(came)
     })
+    dc.onmessage = event => then(() => came(event))
     dc.onclose = () => then(() => {
       this.#detachChannel(handle, channel)
       this.feed({ type: 'channel-closed', channel: handle })
     })
-    return () => then(open)
   }
 
   #detachChannel(handle: number, channel: Channel): void {

@@ -519,21 +519,20 @@ describe('RTCDataChannel', () => {
     expect(core.ofType('channel-opened')[0]!.maxMessageSize).toBe(told)
   })
 
-  it('takes a channel for open that delivers before it says so, and sends what waited once it says so', async () => {
-    await after(
-      { type: 'link-create', link: 4, connection: 2 },
-      { type: 'channel-create', link: 4, channel: 6, label: '', ordered: true, lowThreshold: 0 },
-    )
-    const channel = FakePeerConnection.made[0]!.channels[0]!
+  it('sends nothing through a channel, and hands nothing on that came, before it says that it is open', async () => {
+    await after({ type: 'link-create', link: 4, connection: 2 })
     core.answer = input => input.type === 'channel-opened'
-      ? [{ type: 'channel-bind', connection: 2, channel: 6, lowThreshold: 0 }, { type: 'transmit', connection: 2 }]
+      ? [{ type: 'channel-bind', connection: 2, channel: 1, lowThreshold: 0 }, { type: 'transmit', connection: 2 }]
       : []
+    const channel = new FakeChannel('theirs')
+    channel.readyState = 'open'
+    FakePeerConnection.made[0]!.ondatachannel!({ channel })
     channel.onmessage!({ data: new ArrayBuffer(3) })
-    expect(core.inputs.slice(1)).toEqual([{ type: 'channel-opened', channel: 6, maxMessageSize: 262_144 }])
-    expect(core.pumps).toBe(0)
-    channel.open()
-    await vi.waitFor(() => expect(core.pumped).toEqual([6]))
+    expect(core.ofType('channel-opened')).toHaveLength(0)
+    expect([core.pumps, core.received]).toEqual([0, []])
+    channel.onopen!()
     expect(core.ofType('channel-opened')).toHaveLength(1)
+    expect([core.pumped, core.received]).toEqual([[1], [3]])
   })
 
   it('announces a channel that arrives before it says that it is open', async () => {

@@ -23,6 +23,8 @@ export class FakeCore implements Core {
   readonly actions: Partial<PumpAction>[] = []
   /** The channel of each pump. */
   readonly pumped: number[] = []
+  /** The length of each frame. */
+  readonly received: number[] = []
   readonly puts: { connection: number, lane: number, format: number, bytes: Uint8Array }[] = []
   readonly queued: { connection: number, lane: number, format: number, length: number }[] = []
   readonly holds: [number, boolean][] = []
@@ -88,7 +90,11 @@ export class FakeCore implements Core {
   }
 
   unsend(): void { this.unsent++ }
-  receive(): Delivery[] { return this.deliveries.splice(0) }
+  receive(_channel: number, frame: ArrayBuffer): Delivery[] {
+    this.received.push(frame.byteLength)
+    return this.deliveries.splice(0)
+  }
+
   stats(): Record<string, number> { return { framesSent: 1 } }
   dispose(): void { this.disposed = true }
 

@@ -499,6 +499,7 @@ describe('sending', () => {
     conn.on('data', data)
     conn.on('error', error => errors.push(error.type))
     say({ type: 'channel-create', link: 4, channel: 6, label: '', ordered: true, lowThreshold: 0 })
+    FakePeerConnection.made[0]!.channels[0]!.open()
     const deliver = (bytes: Uint8Array<ArrayBuffer>): void => {
       core.deliveries.push({
         connection: handle, lane: 1, format: 1, first: true, last: true, total: 0, bytes, transfer: 0, message: 0, piece: 0,

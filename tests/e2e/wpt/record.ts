@@ -31,6 +31,8 @@ export class Recorder {
   readonly shown = new Map<MediaStreamTrack, readonly MediaStream[]>()
   /** Both those that it made and those that arrived. */
   readonly channels = new Map<RTCPeerConnection, RTCDataChannel[]>()
+  /** What happened to data channels: events, and how each frame begins. */
+  readonly frames: string[] = []
   /** Streams that a sender was given. */
   readonly sends = new Map<RTCRtpSender, readonly MediaStream[]>()
   /** setRemoteDescription(offer) fails in have-local-offer, as in browsers that do not roll back by themselves. */
@@ -99,7 +101,7 @@ export class Recorder {
 
   /** Forgets all, for the next scenario. */
   reset(): void {
-    for (const list of [this.calls, this.connections, this.states, this.problems]) list.length = 0
+    for (const list of [this.calls, this.connections, this.states, this.problems, this.frames]) list.length = 0
     for (const map of [this.shown, this.channels, this.sends]) map.clear()
     this.withoutImplicitRollback = false
     this.onCall = () => {}
@@ -156,6 +158,20 @@ export class Recorder {
   #follow(pc: RTCPeerConnection, channel: RTCDataChannel): void {
     this.channels.set(pc, [...this.channels.get(pc) ?? [], channel])
     for (const type of ['open', 'close']) channel.addEventListener(type, () => this.changed())
+    const note = (what: string, frame?: ArrayBuffer | ArrayBufferView): void => {
+      const { buffer = frame as ArrayBuffer | undefined, byteOffset = 0, byteLength = 0 } = (frame ?? {}) as Partial<ArrayBufferView>
+      const bytes = buffer && new Uint8Array(buffer, byteOffset, byteLength)
+      this.frames.push(`pc ${this.numberOf(pc)}: ${what}${bytes ? ` ${bytes.slice(0, 8).join(' ')}, ${bytes.length} bytes` : ''}`)
+      if (this.frames.length > 100) this.frames.shift()
+    }
+    note(channel.readyState)
+    for (const type of ['open', 'closing', 'close', 'error']) channel.addEventListener(type, () => note(type))
+    channel.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer>) => note('came', data))
+    const send = channel.send.bind(channel) as (frame: ArrayBufferView) => void
+    channel.send = (frame: unknown) => {
+      note('sent', frame as ArrayBufferView)
+      send(frame as ArrayBufferView)
+    }
   }
 
   #note(pc: RTCPeerConnection, name: string, detail: string, outcome = 'done'): Call {

@@ -75,7 +75,7 @@ export class Stage {
       `  pc ${pc}: ${name}(${detail.slice(0, 90)}) in ${state}: ${outcome}`)
     const letters = this.wire.log.map(({ from, to, type, payload }) =>
       `  ${from} → ${to}: ${type} ${payload?.connectionId} ${JSON.stringify(payload?.peerbridge)}`)
-    return ['connections', ...connections, 'calls', ...calls, 'signaling', ...letters, 'complaints', ...this.complaints].join('\n')
+    return ['connections', ...connections, 'calls', ...calls, 'channels', ...this.record.frames.map(text => `  ${text}`), 'signaling', ...letters, 'complaints', ...this.complaints].join('\n')
   }
 
   // ---- peers
