@@ -207,6 +207,7 @@ export class RoughChannel {
   readonly maxPacketLifeTime: number | null
   other: RoughChannel | null = null
   #waiting: ArrayBuffer[] = []
+  #told = false
   onopen: (() => void) | null = null
   onmessage: ((event: { data: ArrayBuffer }) => void) | null = null
   onclose: (() => void) | null = null
@@ -218,14 +219,22 @@ export class RoughChannel {
     this.maxPacketLifeTime = init.maxPacketLifeTime ?? null
   }
 
+  /** Announced by 'datachannel': it is open already, and says so a moment later. */
+  arrive(): void {
+    this.readyState = 'open'
+  }
+
   open(): void {
-    if (this.readyState !== 'connecting') return
+    if (this.#told) return
+    this.#told = true
     this.readyState = 'open'
     this.onopen?.()
   }
 
   send(frame: Uint8Array): void {
     if (this.readyState !== 'open') throw new Error('InvalidStateError')
+    // As in a Chromium that is busy.
+    if (!this.#told) return
     const { buffer } = new Uint8Array(frame)
     this.bufferedAmount += buffer.byteLength
     this.#waiting.push(buffer)
@@ -463,8 +472,9 @@ export class RoughPeerConnection {
       ours.other = channel
       channel.other = ours
       this.channels.push(ours)
+      ours.arrive()
       this.ondatachannel?.({ channel: ours })
-      ours.open()
+      setTimeout(() => ours.open())
       setTimeout(() => {
         channel.open()
         ours.flow()
