@@ -272,7 +272,7 @@ export abstract class Connection<E extends ConnectionEvents> extends Emitter<E> 
   /** @internal */
   channelOpened(): void {}
   /** @internal */
-  side(_dc: RTCDataChannel, _mine: boolean): void {}
+  side(_dc: RTCDataChannel, _arrived: RTCPeerConnection | null): void {}
   /** @internal */
   sdp(sdp: string): string {
     const { sdpTransform: transform } = this.options as { sdpTransform?: SdpTransform }

@@ -377,8 +377,8 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
   }
 
   /** @internal */
-  override side(dc: RTCDataChannel, mine: boolean): void {
-    this.#made().side(dc, mine)
+  override side(dc: RTCDataChannel, arrived: RTCPeerConnection | null): void {
+    this.#made().side(dc, arrived)
   }
 
   /** @internal */

@@ -8,6 +8,7 @@
 import { Format, Lane, type ConnectionState } from '../core/types.js'
 import { Emitter, guard, noop } from '../events.js'
 import type { Driver } from './driver.js'
+import { carries } from './listen.js'
 import type { Messages, MessagesOwner } from './messages.js'
 import { frame, parse } from './requests.js'
 
@@ -48,7 +49,7 @@ const closedYours = 1
 export class PeerChannel extends Emitter<PeerChannelEvents> {
   /** Numbers on the wire of the RTCDataChannels that this side and the other side made; 0: none. @internal */
   readonly _numbers = { mine: 0, theirs: 0 }
-  /** Those that said so: readyState is 'open' a moment before, and what is sent then may be lost (Chromium). */
+  /** Those that carry: see listen.ts. */
   readonly #opened = new WeakSet<RTCDataChannel>()
   readonly #ends: { mine?: RTCDataChannel, theirs?: RTCDataChannel } = {}
   readonly #all: Channels
@@ -103,14 +104,18 @@ export class PeerChannel extends Emitter<PeerChannelEvents> {
   }
 
   /** @internal */
-  _bind(dc: RTCDataChannel, whose: 'mine' | 'theirs'): void {
-    this.#ends[whose] = dc
+  _bind(dc: RTCDataChannel, arrived: RTCPeerConnection | null): void {
+    this.#ends[arrived ? 'theirs' : 'mine'] = dc
     dc.binaryType = 'arraybuffer'
-    dc.onopen = () => {
+    const opened = (): void => {
       this.#opened.add(dc)
       this._look()
     }
-    dc.onmessage = ({ data }: MessageEvent<unknown>) => this.#all.received(this, data)
+    dc.onopen = () => arrived ? void carries(arrived, dc, () => true, opened) : opened()
+    dc.onmessage = ({ data }: MessageEvent<unknown>) => {
+      if (!this.#opened.has(dc)) opened()
+      this.#all.received(this, data)
+    }
     this._look()
   }
 
@@ -184,11 +189,11 @@ export class Channels {
     return channel
   }
 
-  /** An RTCDataChannel was made for one of ours, or came. */
-  bind(dc: RTCDataChannel, mine: boolean): void {
+  /** An RTCDataChannel was made for one of ours, or came on that RTCPeerConnection. */
+  bind(dc: RTCDataChannel, arrived: RTCPeerConnection | null): void {
     const number = Number(/\.([1-9]\d{0,8})$/.exec(dc.protocol)?.[1])
-    if (mine) {
-      for (const channel of this.#byLabel.values()) if (channel._numbers.mine === number) channel._bind(dc, 'mine')
+    if (!arrived) {
+      for (const channel of this.#byLabel.values()) if (channel._numbers.mine === number) channel._bind(dc, null)
       return
     }
     if (!number || this.#gone.has(number)) return dc.close()
@@ -206,7 +211,7 @@ export class Channels {
       else this.#tell(channel)
     }
     channel._numbers.theirs = number
-    channel._bind(dc, 'theirs')
+    channel._bind(dc, arrived)
   }
 
   #tell(channel: PeerChannel): void {

@@ -18,6 +18,7 @@ import type { Files } from '../transfer.js'
 import { randomToken } from '../util.js'
 import type { Assemblies } from './assembly.js'
 import type { Readable } from './iterate.js'
+import type { listen } from './listen.js'
 import type { Messages, MessagesOwner } from './messages.js'
 
 /** Bytes of a value, and which of the formats 0 to 7 they are in. */
@@ -58,6 +59,8 @@ export interface Runtime {
   messages(driver: Driver, owner: MessagesOwner): Messages
   /** See spare.ts. */
   spare(rtc: RTCConfiguration): { take(): RTCPeerConnection, renew(): void, dispose(): void }
+  /** See listen.ts. */
+  listen: typeof listen
   /** See relays.ts. */
   relays(options: DriverOptions, links: ReadonlyMap<number, { readonly pc: RTCPeerConnection }>): {
     readonly ready: Promise<void>, opened(id: string): void, dispose(): void
@@ -83,8 +86,8 @@ export interface ConnectionHooks {
   iceState(state: RTCIceConnectionState): void
   /** A data channel of the RTCPeerConnection that carries the connection opened. */
   channelOpened(): void
-  /** A side channel was made for it, or came. */
-  side(dc: RTCDataChannel, mine: boolean): void
+  /** A side channel was made for it, or came on that RTCPeerConnection. */
+  side(dc: RTCDataChannel, arrived: RTCPeerConnection | null): void
   /** What the other side shall see as our description. */
   sdp(sdp: string): string
 }
@@ -126,7 +129,6 @@ interface Channel {
   dc: RTCDataChannel
   handle: number
   link: number
-  opened: boolean
 }
 
 /** Messages without a maxMessageSize of their own: RFC 8841, section 6.1. */
@@ -415,10 +417,12 @@ export class Driver {
         return
       case 'side-bind': {
         const channel = this.#channels.get(command.channel)
+        if (!channel) return
+        const { dc, link } = channel
         // Its close is still told.
-        if (channel) channel.dc.onopen = channel.dc.onmessage = null
+        dc.onopen = dc.onmessage = null
         // Handles that are made here are odd: those of the other side's.
-        return guard(() => channel && this.#options.hooks(command.connection)?.side(channel.dc, command.channel % 2 === 0))
+        return guard(() => this.#options.hooks(command.connection)?.side(dc, command.channel % 2 ? this.#links.get(link)!.pc : null))
       }
       case 'transmit': return this.#pump(command.connection, core)
       case 'message-dropped': return this.#assemblies!.forget(command.connection, command.marker)
@@ -518,7 +522,7 @@ export class Driver {
     }
     pc.ondatachannel = ({ channel: dc }) => {
       const channel = this.handle()
-      this.#attachChannel(link, channel, dc)
+      this.#attachChannel(link, channel, dc, true)
       this.feed({ type: 'channel-arrived', link, channel, label: dc.label, subprotocol: dc.protocol })
     }
     if (stripe) return
@@ -615,39 +619,31 @@ export class Driver {
     }
   }
 
-  #attachChannel(link: number, handle: number, dc: RTCDataChannel): void {
-    const channel: Channel = { dc, handle, link, opened: false }
+  /** @param arrived not made here */
+  #attachChannel(link: number, handle: number, dc: RTCDataChannel, arrived = false): void {
+    const channel: Channel = { dc, handle, link }
     this.#channels.set(handle, channel)
-    this.#links.get(link)!.channels.add(handle)
-    dc.binaryType = 'arraybuffer'
-    const early: MessageEvent<ArrayBuffer | string>[] = []
-    const came = (event: MessageEvent<ArrayBuffer | string>): void => {
-      if (!channel.opened) return void early.push(event)
-      const { data } = event
-      const text = typeof data === 'string'
-      const frame = text ? new TextEncoder().encode(data).buffer : data
-      this.#run(() => this.#receive(handle, frame, text))
-    }
+    const record = this.#links.get(link)!
+    const { pc, connection } = record
+    record.channels.add(handle)
     // Open for the core is what can be read.
     const then = (what: () => void): void => {
       if (this.#loading) this.#unread.push(what)
       else what()
     }
-    // Also where readyState was 'open' before: of what is sent between 'datachannel' and 'open', Chromium 156 loses some when
-    // it is busy; and what comes meanwhile waits.
-    dc.onopen = () => then(() => {
-      if (channel.opened || this.#channels.get(handle) !== channel) return
-      channel.opened = true
-      const record = this.#links.get(link)!
-      const maxMessageSize = Math.min(record.pc.sctp?.maxMessageSize ?? defaultMaxMessageSize, largestMessageSize)
-      this.feed({ type: 'channel-opened', channel: handle, maxMessageSize })
-      if (this.#bearers.get(record.connection) === record) guard(() => this.#options.hooks(record.connection)?.channelOpened())
-      early.splice(0).forEach(came)
-    })
-    dc.onmessage = event => then(() => came(event))
-    dc.onclose = () => then(() => {
-      this.#detachChannel(handle, channel)
-      this.feed({ type: 'channel-closed', channel: handle })
+    this.#runtime!.listen(dc, arrived ? pc : null, {
+      opened: first => then(() => {
+        if (this.#channels.get(handle) !== channel) return
+        if (!first) return this.#wake(connection)
+        const maxMessageSize = Math.min(pc.sctp?.maxMessageSize ?? defaultMaxMessageSize, largestMessageSize)
+        this.feed({ type: 'channel-opened', channel: handle, maxMessageSize })
+        if (this.#bearers.get(connection) === record) guard(() => this.#options.hooks(connection)?.channelOpened())
+      }),
+      received: (frame, text) => then(() => this.#run(() => this.#receive(handle, frame, text))),
+      closed: () => then(() => {
+        this.#detachChannel(handle, channel)
+        this.feed({ type: 'channel-closed', channel: handle })
+      }),
     })
   }
 

@@ -379,9 +379,9 @@ export class Messages {
 
   // ---- what the core tells
 
-  /** A side channel was made, or came. */
-  side(dc: RTCDataChannel, mine: boolean): void {
-    this.#channels.bind(dc, mine)
+  /** A side channel was made, or came on that RTCPeerConnection. */
+  side(dc: RTCDataChannel, arrived: RTCPeerConnection | null): void {
+    this.#channels.bind(dc, arrived)
   }
 
   event(event: CoreEvent): void {

@@ -16,7 +16,7 @@ export async function loadRuntime(wasm?: CoreSource): Promise<Runtime> {
   const late = part(import('./late.js'))
   const values = part(import('../values/index.js'))
   const {
-    chooseTransport, iterate, loadCore, files, loadSerializations, readPath, watchEnvironment,
+    chooseTransport, iterate, listen, loadCore, files, loadSerializations, readPath, watchEnvironment,
     Assemblies, Messages, PunctualTimer, Relays, Spare, Tap, Turn,
   } = await late
   const { create } = await loadCore({ wasm: core })
@@ -29,7 +29,7 @@ export async function loadRuntime(wasm?: CoreSource): Promise<Runtime> {
     turn: flush => new Turn(flush),
     spare: rtc => new Spare(rtc),
     relays: (options, links) => new Relays(options, links),
-    iterate,
+    iterate, listen,
     messages: (driver, owner) => new Messages(driver, owner),
   }
 }

@@ -4,6 +4,7 @@ import { Assemblies } from '../../js/driver/assembly.js'
 import type { Encoded, Runtime, ValueCodec } from '../../js/driver/driver.js'
 import { watchEnvironment } from '../../js/driver/environment.js'
 import { iterate } from '../../js/driver/iterate.js'
+import { listen } from '../../js/driver/listen.js'
 import { loadSerializations } from '../../js/driver/late.js'
 import { Messages } from '../../js/driver/messages.js'
 import { Relays } from '../../js/driver/relays.js'
@@ -132,7 +133,7 @@ export const runtime = (core: FakeCore): Runtime => ({
   timer: fire => new PunctualTimer(fire),
   turn: flush => new Turn(flush),
   spare: rtc => new Spare(rtc),
-  iterate,
+  iterate, listen,
   messages: (driver, owner) => new Messages(driver, owner),
 })
 

@@ -196,6 +196,8 @@ async function settle(): Promise<void> {
   for (let turn = 0; turn < 10; turn++) await new Promise(resolve => setImmediate(resolve))
 }
 
+let nextChannel = 0
+
 export class RoughChannel {
   binaryType = ''
   readyState: RTCDataChannelState = 'connecting'
@@ -206,8 +208,9 @@ export class RoughChannel {
   readonly maxRetransmits: number | null
   readonly maxPacketLifeTime: number | null
   other: RoughChannel | null = null
+  readonly id = nextChannel++
+  carries = false
   #waiting: ArrayBuffer[] = []
-  #told = false
   onopen: (() => void) | null = null
   onmessage: ((event: { data: ArrayBuffer }) => void) | null = null
   onclose: (() => void) | null = null
@@ -219,22 +222,24 @@ export class RoughChannel {
     this.maxPacketLifeTime = init.maxPacketLifeTime ?? null
   }
 
-  /** Announced by 'datachannel': it is open already, and says so a moment later. */
+  /** Announced as a Chromium does it that is busy: said to be open, while nothing goes through it yet. */
   arrive(): void {
     this.readyState = 'open'
+    this.pc.ondatachannel?.({ channel: this })
+    if (this.readyState === 'open') this.onopen?.()
   }
 
   open(): void {
-    if (this.#told) return
-    this.#told = true
+    if (this.carries) return
+    this.carries = true
+    if (this.readyState !== 'connecting') return
     this.readyState = 'open'
     this.onopen?.()
   }
 
   send(frame: Uint8Array): void {
     if (this.readyState !== 'open') throw new Error('InvalidStateError')
-    // As in a Chromium that is busy.
-    if (!this.#told) return
+    if (!this.carries) return // lost, without a word
     const { buffer } = new Uint8Array(frame)
     this.bufferedAmount += buffer.byteLength
     this.#waiting.push(buffer)
@@ -243,7 +248,7 @@ export class RoughChannel {
 
   /** Everything that waits leaves, if the path carries. */
   flow(): void {
-    if (!this.pc.carries || this.readyState !== 'open' || this.other?.readyState === 'connecting') return
+    if (!this.pc.carries || this.readyState !== 'open' || this.other?.carries === false) return
     for (const data of this.#waiting.splice(0)) {
       this.bufferedAmount -= data.byteLength
       if (this.other?.readyState === 'open') this.other.onmessage?.({ data })
@@ -302,6 +307,11 @@ export class RoughPeerConnection {
     this.owner = config.owner ?? ''
   }
 
+  getStats(): Promise<Map<string, object>> {
+    return Promise.resolve(new Map(this.channels.map(({ id, carries }) =>
+      [`D${id}`, { type: 'data-channel', dataChannelIdentifier: id, state: carries ? 'open' : 'connecting' }])))
+  }
+
   getConfiguration(): RTCConfiguration { return { ...this.config } }
   setConfiguration(config: RTCConfiguration): void { this.config = config }
 
@@ -331,7 +341,6 @@ export class RoughPeerConnection {
 
   getSenders(): object[] { return this.senders }
   getReceivers(): object[] { return [] }
-  getStats(): Promise<Map<string, object>> { return Promise.resolve(new Map()) }
   addIceCandidate(): Promise<void> { return Promise.resolve() }
   restartIce(): void {
     this.#generation++
@@ -473,11 +482,11 @@ export class RoughPeerConnection {
       channel.other = ours
       this.channels.push(ours)
       ours.arrive()
-      this.ondatachannel?.({ channel: ours })
-      setTimeout(() => ours.open())
       setTimeout(() => {
+        ours.open()
         channel.open()
         ours.flow()
+        channel.flow()
       }, latency)
     }
   }
