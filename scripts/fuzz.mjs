@@ -39,7 +39,14 @@ function used(pid) {
 
 const running = new Set()
 process.on('exit', () => running.forEach(child => child.kill('SIGKILL')))
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => running.forEach(child => child.kill('SIGINT')))
+/** Those whose turn has not come. */
+const waiting = positionals.length > 0 ? [...new Set(positionals)] : all
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    waiting.length = 0
+    running.forEach(child => child.kill('SIGINT'))
+  })
+}
 
 function fuzz(name) {
   const corpus = join(root, 'tests/fuzz/corpus', name)
@@ -85,7 +92,6 @@ function fuzz(name) {
   })
 }
 
-const waiting = positionals.length > 0 ? [...new Set(positionals)] : all
 let clean = true
 console.log('| target | executions | processor time | edges reached | finds |\n|---|---:|---:|---:|---|')
 await Promise.all(Array.from({ length: atOnce }, async () => {
