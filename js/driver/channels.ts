@@ -111,7 +111,7 @@ export class PeerChannel extends Emitter<PeerChannelEvents> {
       this.#opened.add(dc)
       this._look()
     }
-    dc.onopen = () => arrived ? void carries(arrived, dc, () => true, opened) : opened()
+    dc.onopen = () => arrived ? void carries(arrived, dc, opened) : opened()
     dc.onmessage = ({ data }: MessageEvent<unknown>) => {
       if (!this.#opened.has(dc)) opened()
       this.#all.received(this, data)

@@ -27,7 +27,9 @@ export function listen(dc: RTCDataChannel, arrived: RTCPeerConnection | null, to
   dc.binaryType = 'arraybuffer'
   dc.onopen = () => {
     if (open || !arrived) return opened()
-    void carries(arrived, dc, () => !open, opened)
+    void carries(arrived, dc, () => {
+      if (!open) opened()
+    })
   }
   dc.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
     if (!open) opened()
@@ -40,11 +42,8 @@ export function listen(dc: RTCDataChannel, arrived: RTCPeerConnection | null, to
 /** How long to wait before the statistics are asked again, ms. */
 const again = 10
 
-/**
- * Calls `then` once a channel that arrived on `pc` carries, if that is `wanted` still. Browsers whose statistics tell nothing
- * are believed.
- */
-export async function carries(pc: RTCPeerConnection, dc: RTCDataChannel, wanted: () => boolean, then: () => void): Promise<void> {
+/** Calls `then` once a channel that arrived on `pc` carries. Browsers whose statistics tell nothing are believed. */
+export async function carries(pc: RTCPeerConnection, dc: RTCDataChannel, then: () => void): Promise<void> {
   let state: string | undefined
   try {
     for (const stat of (await pc.getStats()).values() as Iterable<{ type: string, dataChannelIdentifier?: number, state?: string }>) {
@@ -53,7 +52,6 @@ export async function carries(pc: RTCPeerConnection, dc: RTCDataChannel, wanted:
   }
   catch { // no statistics, or no connection any more
   }
-  if (!wanted()) return
   if (!state || state === 'open') then()
-  else if (dc.readyState !== 'closed') setTimeout(() => void carries(pc, dc, wanted, then), again)
+  else if (dc.readyState !== 'closed') setTimeout(() => void carries(pc, dc, then), again)
 }
