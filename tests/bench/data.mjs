@@ -1,6 +1,7 @@
 /**
  * The data plane: hand-written, peerbridge and PeerJS send the same things between two pages that live in two processes of
- * one browser. Each lane has a pair of pages of its own that stays for a figure; in each round all lanes take their turn.
+ * one browser. Each lane has a pair of pages of its own, for a figure or, where a figure is a rate of bulk, for a round; in
+ * each round all lanes take their turn.
  *
  *     npm run bench -- data [--only message,small] [--rounds 3] [--browser firefox] [--profile out.cpuprofile]
  *
@@ -15,7 +16,7 @@ import { load, options, sleep } from '../reach/lab/lab.mjs'
 import { serve } from '../reach/lab/server.mjs'
 import { version } from '../reach/document.mjs'
 import { markdownTable, median, medianRatio, quantile, table } from '../reach/statistics.mjs'
-import { growth, processOf, profile } from './data/inspect.mjs'
+import { growth, processOf, profile, work } from './data/inspect.mjs'
 
 const kept = fileURLToPath(new URL('../../build/bench/', import.meta.url))
 const mebi = 2 ** 20
@@ -46,6 +47,8 @@ export async function main(args) {
     high: 0,
     /** A file that gets profiles: -<figure>-<lane>-<side> is added to its name. Chromium only. */
     profile: '',
+    /** 1: prints which threads worked how long, in each lane. Linux only. */
+    cpu: 0,
     /** 1: writes docs/benchmarks.md; 0: prints only. Left out: writes what has 5 rounds or more. */
     write: -1,
   })
@@ -107,30 +110,44 @@ class Lab {
    * Lanes in turn, in an order that turns round.
    * @param variants [{ key, kind, options }]; the results are by key
    * @param warm runs once a pair and counts for nothing
+   * @param fresh new pages in each round: one pair can be 8 % faster than another of the same lane for as long as it lives
    */
-  async interleaved(figure, variants, rounds, measure, warm = measure) {
+  async interleaved(figure, variants, rounds, measure, warm = measure, fresh = false) {
     const pairs = new Map()
-    for (const variant of variants) pairs.set(variant, await this.pair(variant.kind, variant.options))
+    const open = async (variant) => {
+      const pair = await this.pair(variant.kind, variant.options)
+      pairs.set(variant, pair)
+      await warm(pair, variant)
+      return pair
+    }
     const results = Object.fromEntries(variants.map(({ key }) => [key, []]))
+    const works = {}
     try {
-      for (const [variant, pair] of pairs) await warm(pair, variant)
+      if (!fresh) for (const variant of variants) await open(variant)
       for (let round = 0; round < rounds; round++) {
         const shift = round % variants.length
         const order = [...variants.slice(shift), ...variants.slice(0, shift)]
         if (round % 2) order.reverse()
         for (const variant of order) {
-          const pair = pairs.get(variant)
+          const pair = fresh ? await open(variant) : pairs.get(variant)
           const profiled = this.#given.profile && round === 0 && pair.a.inspect
             ? await profile(this.#given.profile, `${figure}-${variant.key}`, pair)
             : null
+          const worked = this.#given.cpu && work(pair.processes)
           results[variant.key].push(await measure(pair, variant))
+          if (worked) (works[variant.key] ??= []).push(worked())
           await profiled?.()
+          if (fresh) {
+            pairs.delete(variant)
+            await pair.close()
+          }
         }
       }
     }
     finally {
       for (const pair of pairs.values()) await pair.close()
     }
+    for (const [key, rounds] of Object.entries(works)) console.log(`\nseconds of CPU, ${names[key] ?? key}\n${table(...worked(rounds))}`)
     return results
   }
 
@@ -158,7 +175,7 @@ async function findBest(lab, given) {
   if (lab.best) return
   const variants = [16, 64, 256].flatMap(chunk => [256, 1024, 4096].map(high => (
     { key: `${chunk} KiB, ${high} KiB`, kind: 'raw', options: { chunk: chunk * kibi, high: high * kibi } })))
-  const results = await lab.interleaved('best', variants, 3, message(Math.min(32, given.message) * mebi), message(8 * mebi))
+  const results = await lab.interleaved('best', variants, 3, message(Math.min(32, given.message) * mebi), message(8 * mebi), true)
   const speed = ({ key }) => median(results[key])
   const best = variants.reduce((best, variant) => (speed(variant) > speed(best) ? variant : best))
   lab.best = best.options
@@ -174,7 +191,7 @@ const figures = {
     title: given => `One ArrayBuffer of ${given.message} MiB, from send() to the event, MiB/s`,
     async measure(lab, given) {
       await findBest(lab, given)
-      const results = await lab.interleaved('message', await lab.lanes(), given.rounds, message(given.message * mebi), message(16 * mebi))
+      const results = await lab.interleaved('message', await lab.lanes(), given.rounds, message(given.message * mebi), message(16 * mebi), true)
       return { lanes: results, digits: 1, note: `${lab.tried ?? ''}\nHand-written: ${said(lab.best)}.`.trim() }
     },
   },
@@ -183,7 +200,7 @@ const figures = {
     title: given => `A file of ${given.file} MiB, read from a stream and dropped by the receiver, MiB/s`,
     async measure(lab, given) {
       await findBest(lab, given)
-      const results = await lab.interleaved('file', await lab.lanes(), given.rounds, file(given.file * mebi), file(16 * mebi))
+      const results = await lab.interleaved('file', await lab.lanes(), given.rounds, file(given.file * mebi), file(16 * mebi), true)
       return { lanes: results, digits: 1, note: `Hand-written: ${said(lab.best)}. PeerJS: messages of 1 MiB.` }
     },
   },
@@ -286,6 +303,14 @@ const figures = {
       return { lanes, digits: 1, note: 'Sampled twice a second. "Held": garbage is collected before each sample. "Peak": as it comes, garbage included. Wasm is part of both.' }
     },
   },
+}
+
+/** Table of what works: a row a thread, medians of rounds, those that matter. */
+function worked(rounds) {
+  const of = thread => median(rounds.map(round => round[thread] ?? 0))
+  const rows = [...new Set(rounds.flatMap(round => Object.keys(round)))].map(thread => [thread, of(thread)])
+  const all = median(rounds.map(round => Object.values(round).reduce((sum, seconds) => sum + seconds, 0)))
+  return [['thread', 'seconds'], [['all', all], ...rows.sort((x, y) => y[1] - x[1])].filter(([, seconds]) => seconds > all / 200).map(([name, seconds]) => [name, seconds.toFixed(2)])]
 }
 
 /** Table of one figure: a row a lane, or a row a lane with several columns. */

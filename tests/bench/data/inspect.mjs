@@ -41,6 +41,44 @@ export async function processOf(page, ms = 100) {
   return most && (!second || most[1] > 3 * second[1]) ? most[0] : processOf(page, ms * 2)
 }
 
+/** [part, thread, ticks of CPU] of every thread below this process: of both pages, and of the browser's other processes together. */
+function threads([sender, receiver]) {
+  const all = processes()
+  const isOurs = (pid) => {
+    for (pid = all.get(pid)?.parent; pid > 1; pid = all.get(pid)?.parent) if (pid === process.pid) return true
+    return false
+  }
+  return [...all.keys()].filter(isOurs).flatMap((pid) => {
+    try {
+      const [, type = 'browser'] = /--(?:utility-sub-)?type=([\w.]+)/g.exec(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('--type=utility', '')) ?? []
+      const part = pid === sender ? 'sender' : pid === receiver ? 'receiver' : type.replace(/.*\./, '')
+      return readdirSync(`/proc/${pid}/task`).map((id) => {
+        const [, name, rest] = /\((.*)\) (.*)/s.exec(readFileSync(`/proc/${pid}/task/${id}/stat`, 'utf8'))
+        const fields = rest.split(' ')
+        // Names of threads are cut off; a pool's have numbers, or none.
+        const thread = id === String(pid) ? 'main' : name.replace(/[/\d]+$/, '')
+        return { id, part, thread, ticks: Number(fields[11]) + Number(fields[12]) }
+      })
+    }
+    catch {
+      return [] // it ended meanwhile
+    }
+  })
+}
+
+/** Watches what works, until what it answers is called: seconds of CPU by part and thread, most first. */
+export function work(pids) {
+  const before = new Map(threads(pids).map(({ id, ticks }) => [id, ticks]))
+  return () => {
+    const sums = {}
+    for (const { id, part, thread, ticks } of threads(pids)) {
+      const seconds = (ticks - (before.get(id) ?? 0)) / 100
+      if (seconds > 0) sums[`${part}, ${thread}`] = (sums[`${part}, ${thread}`] ?? 0) + seconds
+    }
+    return Object.fromEntries(Object.entries(sums).sort((x, y) => y[1] - x[1]))
+  }
+}
+
 /** Resident bytes of a process. */
 export const resident = pid => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1024
 
