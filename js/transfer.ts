@@ -62,7 +62,7 @@ export interface Files {
 export interface Carrier {
   /** Sender: the core wants these bytes of the source. */
   read?(offset: number, length: number): void
-  /** Receiver: bytes came, a view to be read now. */
+  /** Receiver: bytes came, and are its own; their buffer may be a little longer. */
   take?(bytes: Uint8Array<ArrayBuffer>): void
   /** Receiver: all came; the digest is the sender's, or empty. */
   ended?(digest: string): void

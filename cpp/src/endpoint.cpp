@@ -606,12 +606,12 @@ struct Endpoint::State final : Connection::Host {
       case InputType::SideClose:
         return connection->closeSide(in.transfer);
       default:
-        return transfer(in, *connection);
+        return transfer(in, *connection, now);
     }
   }
 
   /// What the application wishes for a transfer.
-  void transfer(Input& in, Connection& connection) {
+  void transfer(Input& in, Connection& connection, Millis now) {
     Framing* framing = connection.framing();
     if (in.type == InputType::TransferOffer) {
       const std::optional<std::uint64_t> size = in.hasLength ? std::optional(in.length) : std::nullopt;
@@ -647,7 +647,7 @@ struct Endpoint::State final : Connection::Host {
         framing->transferEnd(in.transfer, in.text);
         return;
       case InputType::TransferConsumed:
-        framing->transferConsumed(in.transfer, in.length);
+        framing->transferConsumed(in.transfer, in.length, now);
         return;
       case InputType::TransferComplete:
         framing->transferComplete(in.transfer, in.text);

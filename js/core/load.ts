@@ -302,6 +302,10 @@ class WasmCore implements Core {
       found = this.wasm._pb_deliveries(this.#endpoint)
     }
     this.#stand()
+    // What is a file's own is not copied where it is most of the frame: new memory costs more than all else here.
+    for (const piece of pieces) {
+      if (piece.transfer && (pieces.length > 1 || piece.bytes.length * 2 < piece.bytes.buffer.byteLength)) piece.bytes = piece.bytes.slice()
+    }
     return pieces
   }
 
@@ -313,18 +317,29 @@ class WasmCore implements Core {
   #take(count: number, frame: ArrayBuffer, pieces: Delivery[]): void {
     const f64 = this.records.doubles
     for (let i = 0, at = this.#deliverySlots; i < count; i++, at += deliverySize) {
+      const connection = slot(f64, at)
       const head = slot(f64, at + 1)
       const pointer = slot(f64, at + 4)
       const length = slot(f64, at + 5)
+      const transfer = slot(f64, at + 6)
+      const before = pieces.at(-1)
+      // Pieces of one file become one: the next moves behind the last.
+      if (transfer && !pointer && before?.transfer === transfer && before.connection === connection && before.bytes.buffer === frame) {
+        const { byteOffset, length: already } = before.bytes
+        const from = slot(f64, at + 3)
+        new Uint8Array(frame).copyWithin(byteOffset + already, from, from + length)
+        before.bytes = new Uint8Array(frame, byteOffset, already + length)
+        continue
+      }
       pieces.push({
-        connection: slot(f64, at),
+        connection,
         lane: (head & 3) as Lane,
         format: head >> 2 & 15,
         first: (head & 64) !== 0,
         last: (head & 128) !== 0,
         total: slot(f64, at + 2),
         bytes: pointer ? this.wasm.HEAPU8.slice(pointer, pointer + length) : new Uint8Array(frame, slot(f64, at + 3), length),
-        transfer: slot(f64, at + 6),
+        transfer,
         message: slot(f64, at + 7),
         piece: slot(f64, at + 8),
       })

@@ -71,7 +71,7 @@ export interface Runtime {
 export interface ConnectionHooks {
   /** A whole message. `bytes` may be a view of a larger buffer; read it now. */
   message(format: number, bytes: Uint8Array<ArrayBuffer>, lane: Lane): void
-  /** A piece of an incoming file, a view as above. */
+  /** A piece of an incoming file, which owns these bytes. */
   transferData(transfer: number, bytes: Uint8Array<ArrayBuffer>): void
   /** The core wants these bytes of an outgoing file; answer with {@link Driver.supply} and transfer-end. */
   transferRead(transfer: number, offset: number, length: number): void

@@ -19,7 +19,7 @@ export interface Store {
 }
 
 /** Received bytes are reported to the sender after so many, or after `consumedTime` ms. */
-const consumedBatch = 65_536
+const consumedBatch = 131_072
 const consumedTime = 50
 
 export class Incoming implements Carrier {
@@ -91,15 +91,14 @@ export class Incoming implements Carrier {
     transfer._feed('transfer-accept', { from })
   }
 
-  /** A view to be read now. */
   take(bytes: Uint8Array<ArrayBuffer>): void {
-    // A copy: the frame around the view may be larger, and a sink may keep or transfer what it is given.
-    const piece = bytes.slice()
-    const { length } = piece
-    const hashing = this.#digest.add(piece)
-    const writing = this.#store!.write(piece)
-    if (!hashing && !writing) return this.#consume(length)
-    this.#last = Promise.all([hashing, writing]).then(() => this.#consume(length), (cause: unknown) => this.#failed(cause))
+    // A sink may transfer them.
+    const { length } = bytes
+    const hashing = this.#digest.add(bytes)
+    const writing = this.#store!.write(bytes)
+    const both = hashing && writing ? Promise.all([hashing, writing]) : hashing ?? writing
+    if (!both) return this.#consume(length)
+    this.#last = both.then(() => this.#consume(length), (cause: unknown) => this.#failed(cause))
   }
 
   async ended(told: string): Promise<void> {

@@ -86,6 +86,7 @@ class End {
   std::map<TransferHandle, std::uint64_t> progress;
   std::vector<std::string> order;  ///< "lane:first bytes" of every message in the order of their ends
   bool acceptAll = true;
+  Millis clock = 0;  ///< when it last received something
   bool consumeAll = true;
   bool completeAll = true;
   bool supplyAll = true;
@@ -143,6 +144,7 @@ class End {
   // -- receiving ---------------------------------------------------------------------------------------
 
   void receive(const Bytes& frame, Millis now, Slot slot = 0) {
+    clock = now;
     // Exactly as long as the frame, so that sanitizers see every byte that is read beyond it.
     const Bytes copy(frame.begin(), frame.end());
     framing.receive(copy, now, slot);
@@ -213,7 +215,8 @@ class End {
 
   void consume() {
     for (auto& [handle, sink] : sinks) {
-      if (sink.consumed < sink.bytes.size() && framing.transferConsumed(handle, sink.bytes.size() - sink.consumed)) {
+      if (sink.consumed < sink.bytes.size() &&
+          framing.transferConsumed(handle, sink.bytes.size() - sink.consumed, clock)) {
         sink.consumed = sink.bytes.size();
       }
       if (sink.ended && completeAll && !sink.completed) sink.completed = framing.transferComplete(handle, sink.own);

@@ -160,7 +160,7 @@ struct Side {
         (void)framing.transferEnd(target, digest(argument));
         break;
       case 14:
-        (void)framing.transferConsumed(target, input.take(2));
+        (void)framing.transferConsumed(target, input.take(2), now);
         break;
       case 15:
         (void)framing.transferComplete(target, digest(argument));
@@ -209,7 +209,7 @@ void hostile(Input& input) {
       (void)side.framing.accept(handle, handle % 8 == 4 ? 1 : 0);
       (void)side.framing.transferPut(handle, 500);
       (void)side.framing.transferEnd(handle);
-      (void)side.framing.transferConsumed(handle, 3);
+      (void)side.framing.transferConsumed(handle, 3, now);
       (void)side.framing.transferComplete(handle);
     }
     side.events();

@@ -166,6 +166,33 @@ describe('the main road', () => {
     expect(length).toBe(5_000_000)
   })
 
+  it('gives a sink pieces that are its own, even when several files share frames', async () => {
+    const { ab, ba } = await pair()
+    const files = [3, 700_001, 1_200_000].map((length, n) => new Uint8Array(length).map((_, i) => i * (n + 3) >> 3))
+    const got = files.map(() => [] as Uint8Array[])
+    ba.on('transfer', (transfer) => {
+      void transfer.accept(new WritableStream<Uint8Array<ArrayBuffer>>({
+        write(piece) {
+          // Little is kept that is not the file's.
+          expect(piece.length * 2).toBeGreaterThanOrEqual(piece.buffer.byteLength)
+          got[Number(transfer.name)]!.push(structuredClone(piece, { transfer: [piece.buffer] }))
+          expect(piece).toHaveLength(0)
+        },
+      }))
+    })
+    const sizes = [1, 30_000, 65_536, 7, 200_000]
+    const chunks = (bytes: Uint8Array<ArrayBuffer>) => new ReadableStream<Uint8Array<ArrayBuffer>>({
+      start(controller) {
+        for (let at = 0, i = 0; at < bytes.length; at += sizes[i++ % sizes.length]!) {
+          controller.enqueue(bytes.slice(at, at + sizes[i % sizes.length]!))
+        }
+        controller.close()
+      },
+    })
+    await Promise.all(files.map((bytes, n) => ab.sendFile(chunks(bytes), { name: String(n) }).done))
+    for (const [n, bytes] of files.entries()) expect(Buffer.concat(got[n]!).equals(bytes)).toBe(true)
+  })
+
   it('sends an empty file', async () => {
     const { ab, ba } = await pair()
     const offered = event<Transfer>(ba, 'transfer')

@@ -31,7 +31,7 @@ const ended = (transfer: Transfer, digest = ''): void => transfer._event({ type:
 /** As docs/protocol.md has it. */
 function digestOf(bytes: Uint8Array): string {
   const pieces = createHash('sha256')
-  for (let at = 0; at < bytes.length; at += 1_048_576) pieces.update(createHash('sha256').update(bytes.subarray(at, at + 1_048_576)).digest())
+  for (let at = 0; at < bytes.length; at += pieceSize) pieces.update(createHash('sha256').update(bytes.subarray(at, at + pieceSize)).digest())
   return pieces.digest('hex')
 }
 const data = (...bytes: number[]): Uint8Array<ArrayBuffer> => new Uint8Array(bytes)
@@ -203,18 +203,6 @@ describe('receiving a file', () => {
     expect(types().indexOf('transfer-consumed')).toBeLessThan(types().indexOf('transfer-complete'))
   })
 
-  it('reads views at once: what happens to the frame later does not matter', async () => {
-    const transfer = receive(1)
-    void transfer.accept()
-    const view = data(7)
-    transfer._data(view)
-    view[0] = 0
-    ended(transfer)
-    await vi.waitFor(() => expect(types().at(-1)).toBe('transfer-complete'))
-    state(transfer, 'done')
-    expect([...new Uint8Array(await (await transfer.done as Blob).arrayBuffer())]).toEqual([7])
-  })
-
   it('tells the sender that bytes are consumed only when the sink has written them, and closes the sink at the end', async () => {
     const writes: (() => void)[] = []
     const written: number[] = []
@@ -381,7 +369,7 @@ describe('the digest of a file', () => {
     const digest = new Digest(20 * pieceSize)
     vi.stubGlobal('crypto', { subtle: { digest: () => new Promise<ArrayBuffer>((resolve) => { waiting.push(() => resolve(new ArrayBuffer(32))) }) } })
     const piece = new Uint8Array(pieceSize)
-    for (let i = 0; i < 4; i++) expect(digest.add(piece)).toBeUndefined()
+    for (let i = 0; i < 16; i++) expect(digest.add(piece)).toBeUndefined()
     const held = digest.add(piece)
     expect(held).toBeInstanceOf(Promise)
     for (const answer of waiting.splice(0)) answer()

@@ -28,6 +28,7 @@ constexpr Wrong kNotSent = Rule::AcknowledgementOfWhatWasNotSent;
 FramingConfig sane(FramingConfig config) {
   // What is accepted never falls below kFrameLimitBeforeHello; what is sent may.
   config.maxFrameBytes = std::clamp<std::size_t>(config.maxFrameBytes, kSmallestFrameLimit, 0x7fffffff);
+  config.frameBytes = std::clamp(config.frameBytes, kSmallestFrameLimit, config.maxFrameBytes);
   config.highWaterBytes = std::max<std::uint64_t>(config.highWaterBytes, 2);
   config.interactiveWaterBytes = std::clamp<std::uint64_t>(config.interactiveWaterBytes, 2, config.highWaterBytes);
   config.maxHighWaterBytes = std::max(config.maxHighWaterBytes, config.highWaterBytes);
@@ -731,8 +732,8 @@ Ticket Framing::transferPut(TransferHandle transfer, std::uint64_t length) {
 bool Framing::transferEnd(TransferHandle transfer, std::string_view digest) {
   return !closing() && state_->transfers.end(transfer, digest);
 }
-bool Framing::transferConsumed(TransferHandle transfer, std::uint64_t length) {
-  return !closing() && state_->transfers.consumed(transfer, length);
+bool Framing::transferConsumed(TransferHandle transfer, std::uint64_t length, Millis now) {
+  return !closing() && state_->transfers.consumed(transfer, length, now);
 }
 bool Framing::transferComplete(TransferHandle transfer, std::string_view digest) {
   return !closing() && state_->transfers.complete(transfer, digest);

@@ -95,8 +95,8 @@ class Framing final : public Wire {
   /// Sender: the source has no more bytes; fewer than declared: Failed. `digest` is the SHA-256 of the whole file
   /// (docs/protocol.md) in hexadecimal, or nothing.
   bool transferEnd(TransferHandle transfer, std::string_view digest = {});
-  bool transferConsumed(TransferHandle transfer,
-                        std::uint64_t length);  ///< receiver: so many more bytes are safe in the sink; opens the window
+  /// Receiver: so many more bytes are safe in the sink. Opens the window.
+  bool transferConsumed(TransferHandle transfer, std::uint64_t length, Millis now);
   /// Receiver, after TransferEnded: the sink is closed; tells the sender Done. When `digest`, that of what came, and
   /// the sender's are both known and differ, the transfer is Failed on both sides instead.
   bool transferComplete(TransferHandle transfer, std::string_view digest = {});

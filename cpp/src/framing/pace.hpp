@@ -45,6 +45,14 @@ class Pace {
     return std::max(kLeast, rate_ * static_cast<std::uint64_t>(shortest_ + kQueue));
   }
 
+  /// How long a frame may be: what takes the path some milliseconds. `usual`, doubled as long as
+  /// that is no more than `most`.
+  [[nodiscard]] std::size_t frame(std::size_t usual, std::size_t most) const {
+    std::size_t bytes = usual;
+    while (bytes * 2 <= most && bytes * 2 <= rate_ * static_cast<std::uint64_t>(kFrame)) bytes *= 2;
+    return std::min(bytes, most);
+  }
+
   /// So many bytes leave while a sender is late for its turn. More in the browser's buffer only makes the first word of
   /// somebody who begins to talk wait longer.
   [[nodiscard]] std::uint64_t reserve() const {
@@ -55,11 +63,13 @@ class Pace {
   /// Time over which a rate is measured.
   static constexpr Millis kMeasured = 50;
   /// What may wait on the way, in time.
-  static constexpr Millis kQueue = 6;
+  static constexpr Millis kQueue = 3;
   /// How late the turns of a busy page come.
   static constexpr Millis kLate = 25;
-  static constexpr std::uint64_t kLeast = 131'072;
-  static constexpr std::uint64_t kUnknown = 524'288;
+  /// What one frame may take. Each costs both pages as much as many kilobytes in it.
+  static constexpr Millis kFrame = 16;
+  static constexpr std::uint64_t kLeast = 81'920;
+  static constexpr std::uint64_t kUnknown = 458'752;
   static constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 
   std::uint64_t sample_ = 0;

@@ -231,18 +231,27 @@ bool Sender::hasWork(Lane lane) const {
   return queueOf(lane).pendingMessages > 0;
 }
 
-/// At least what the next frame of this lane will take, at most a frame.
-std::size_t Sender::estimate(Lane lane, std::size_t frameLimit) const {
-  if (lane == Lane::File) return transfers_.hasData() ? frameLimit : std::min(frameLimit, kControlEstimate);
-  const LaneQueue& queue = queueOf(lane);
-  const std::uint64_t all = kMaxDataHeader + queue.pendingBytes + queue.pendingMessages * kSegmentHead;
-  return static_cast<std::size_t>(std::min<std::uint64_t>(all, frameLimit));
-}
-
 /// What comes next of this lane is nothing that somebody waits for at the other side.
 bool Sender::isLarge(Lane lane) const {
   if (lane == Lane::Bulk || lane == Lane::File) return true;
   return lane == Lane::Normal && hasWork(lane) && queueOf(lane).messages.front().ticket != 0;
+}
+
+/// How long the next frame of this lane may be, where none is longer than `frameLimit`.
+std::size_t Sender::capacityFor(Lane lane, std::size_t frameLimit) const {
+  const std::size_t usual = std::min(frameLimit, config_.frameBytes);
+  if (!isLarge(lane)) return usual;
+  if (talk_) return std::min(usual, std::max(config_.interactiveFrameBytes, kSmallestFrameLimit));
+  return paces_[index(streamOf(lane))].frame(usual, frameLimit);
+}
+
+/// At least what the next frame of this lane will take, at most a frame.
+std::size_t Sender::estimate(Lane lane, std::size_t frameLimit) const {
+  const std::size_t capacity = capacityFor(lane, frameLimit);
+  if (lane == Lane::File) return transfers_.hasData() ? capacity : std::min(capacity, kControlEstimate);
+  const LaneQueue& queue = queueOf(lane);
+  const std::uint64_t all = kMaxDataHeader + queue.pendingBytes + queue.pendingMessages * kSegmentHead;
+  return static_cast<std::size_t>(std::min<std::uint64_t>(all, capacity));
 }
 
 /// Is there room for it in the window of its stream?
@@ -255,7 +264,7 @@ bool Sender::fits(Lane lane, std::size_t frameLimit) const {
   std::uint64_t window = std::min(config_.windowBytes * (live ? 1 : channels_), granted_);
   if (talk_ && isLarge(lane)) window = std::min(window, paces_[index(streamOf(lane))].window());
   // The end of the window is High's, so that a ping passes while Normal waits for acknowledgements.
-  if (lane == Lane::Normal) window -= std::min<std::uint64_t>(config_.maxFrameBytes, window / 4);
+  if (lane == Lane::Normal) window -= std::min<std::uint64_t>(config_.frameBytes, window / 4);
   return replay.bytes() + estimate(lane, frameLimit) <= window;
 }
 
@@ -272,11 +281,6 @@ std::optional<Lane> Sender::choose(Slot slot, std::size_t frameLimit) const {
     bestPass = pass;
   }
   return best;
-}
-
-std::size_t Sender::capacityFor(Lane lane, const Pass& pass) const {
-  const std::size_t small = std::min(pass.frameLimit, std::max(config_.interactiveFrameBytes, kSmallestFrameLimit));
-  return isLarge(lane) && interactive(pass.now) ? small : pass.frameLimit;
 }
 
 bool Sender::wants(Slot slot, std::size_t frameLimit, bool highOnly) const {
@@ -310,7 +314,7 @@ void Sender::begin(Lane lane, const Pass& pass) {
   Replay& replay = replays_[stream];
   open_ = {};
   open_.lane = lane;
-  open_.capacity = std::min(capacityFor(lane, pass), estimate(lane, pass.frameLimit));
+  open_.capacity = estimate(lane, pass.frameLimit);
   open_.data = replay.open(open_.capacity);
   open_.received = pass.received[stream];
   open_.receivedBytes = pass.receivedBytes[stream];

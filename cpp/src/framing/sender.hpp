@@ -110,9 +110,9 @@ class Sender {
   [[nodiscard]] bool wants(Slot slot, std::size_t frameLimit, bool highOnly) const;
   /// Nothing waits and everything was handed to the channel.
   [[nodiscard]] bool drained() const;
-  /// High or Normal were used within the last second.
   /// What the browser's buffer needs to hold of bulk: see Pace.
   [[nodiscard]] std::uint64_t bulkReserve() const { return paces_[index(Stream::Bulk)].reserve(); }
+  /// High or Normal were used within the last second.
   [[nodiscard]] bool interactive(Millis now) const { return used(Lane::High, now) || used(Lane::Normal, now); }
 
   // -- channel ---------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ class Sender {
   [[nodiscard]] bool fits(Lane lane, std::size_t frameLimit) const;
   [[nodiscard]] std::optional<Lane> choose(Slot slot, std::size_t frameLimit) const;
   [[nodiscard]] bool openIsFull() const;
-  [[nodiscard]] std::size_t capacityFor(Lane lane, const Pass& pass) const;
+  [[nodiscard]] std::size_t capacityFor(Lane lane, std::size_t frameLimit) const;
   void begin(Lane lane, const Pass& pass);
   bool addMessage(Action& action, Millis now);
   bool addTransfer(Action& action);

@@ -25,6 +25,8 @@ constexpr std::uint64_t kReads = 4;
 /// Bytes read ahead by all transfers of a connection together, roughly, and the least one read is for.
 constexpr std::uint64_t kReadAhead = 524'288;
 constexpr std::uint64_t kSmallestRead = 16'384;
+/// What was consumed is told this often at least.
+constexpr Millis kProgressTime = 100;
 /// A piece of a file is cut where a frame ends, but not into crumbs.
 constexpr std::size_t kSmallestPiece = 512;
 
@@ -106,6 +108,7 @@ struct Transfers::Transfer {
   std::uint64_t moved = 0;      ///< bytes that were framed (mine) or came
   std::uint64_t consumed = 0;   ///< of these, in the receiver's hands
   std::uint64_t limit = 0;      ///< moved may not exceed this
+  Millis toldAt = 0;            ///< not mine: when the sender was last to be told of consumed
   Ring<Put> puts;
   std::string name;
   std::string mime;
@@ -297,13 +300,18 @@ bool Transfers::end(TransferHandle handle, std::string_view digest) {
   return true;
 }
 
-bool Transfers::consumed(TransferHandle handle, std::uint64_t length) {
+bool Transfers::consumed(TransferHandle handle, std::uint64_t length, Millis now) {
   Transfer* const transfer = findRunning(handle);
   if (transfer == nullptr || transfer->mine || length > transfer->moved - transfer->consumed) return false;
   transfer->consumed += length;
-  // Rarely enough to cost nothing, often enough that the sender never runs dry and a progress bar moves.
+  // Rarely enough to cost nothing, often enough that the sender never runs dry, and that a progress bar moves where
+  // the path is slow.
   const std::uint64_t limit = std::min(transfer->consumed + window_, kMaxVarint);
-  if (limit - transfer->limit >= std::max<std::uint64_t>(window_ / 8, 1)) want(*transfer, kWantWindow);
+  const std::uint64_t step = limit - transfer->limit;
+  if (step >= std::max<std::uint64_t>(window_ / 8, 1) || (step > 0 && now >= transfer->toldAt + kProgressTime)) {
+    transfer->toldAt = now;
+    want(*transfer, kWantWindow);
+  }
   return true;
 }
 

@@ -59,7 +59,7 @@ class Transfers {
   bool cancel(TransferHandle handle, std::string_view reason);
   bool put(TransferHandle handle, std::uint64_t length, Ticket ticket);
   bool end(TransferHandle handle, std::string_view digest);
-  bool consumed(TransferHandle handle, std::uint64_t length);
+  bool consumed(TransferHandle handle, std::uint64_t length, Millis now);
   bool complete(TransferHandle handle, std::string_view digest);
   /// Cancels all that is unfinished, and tells the other side.
   void cancelAll(std::string_view reason);

@@ -41,7 +41,9 @@ inline constexpr std::size_t kHeadBytes = 96;
 
 struct FramingConfig {
   /// Largest frame that is sent (the channel and the peer may lower that) and accepted (never below 16 KiB).
-  std::size_t maxFrameBytes = 65'536;
+  std::size_t maxFrameBytes = 131'072;
+  /// Frames of small messages are no longer, and those of what is large are not where the path is slow (see Pace).
+  std::size_t frameBytes = 65'536;
   /// Frame size of Bulk and File while High, or Normal messages up to 16 KiB, were used within the last second.
   std::size_t interactiveFrameBytes = 16'384;
   /// next() says Wait while the channel's bufferedAmount is at or above this (High and control frames: twice this).
@@ -79,9 +81,9 @@ struct FramingConfig {
   std::uint64_t maxUnfinishedBytes = 1'073'741'824;
   Millis unfinishedTimeout = 60'000;
   /// File bytes that may be on their way beyond what the receiver consumed, for each transfer.
-  std::uint64_t transferWindowBytes = 1'048'576;
+  std::uint64_t transferWindowBytes = 4'194'304;
   /// Length of one TransferRead; four are under way (of less bytes when many transfers run at once).
-  std::uint64_t transferReadBytes = 131'072;
+  std::uint64_t transferReadBytes = 262'144;
 };
 
 /// Identifies one queued message or transfer piece towards the caller. 0 is none.
