@@ -23,6 +23,29 @@ export function source(size) {
   return { stream, stop: () => { left = 0 } }
 }
 
+/** SHA-256 of what passes, 256 KiB at a time. */
+class Hasher {
+  #piece = new Uint8Array(256 * kibi)
+  #fill = 0
+
+  add(bytes) {
+    for (let at = 0; at < bytes.length;) {
+      const part = bytes.subarray(at, at + this.#piece.length - this.#fill)
+      if (part.length === this.#piece.length) {
+        void crypto.subtle.digest('SHA-256', part)
+        at += part.length
+        continue
+      }
+      this.#piece.set(part, this.#fill)
+      this.#fill += part.length
+      at += part.length
+      if (this.#fill < this.#piece.length) break
+      void crypto.subtle.digest('SHA-256', this.#piece)
+      this.#fill = 0
+    }
+  }
+}
+
 /** What the page hears, whichever lane it is. */
 class Port {
   /** A whole message; `ArrayBuffer` or `Uint8Array`. */
@@ -41,7 +64,8 @@ class Port {
 
 /**
  * Hand-written. Chunks of `chunk` bytes while no more than `high` are buffered; a large message is announced by its length
- * and put together in an array of that length. Pings go over a channel of their own, or (`same`) over the same one.
+ * and put together in an array of that length. A file is hashed (`hash`) or not. Pings go over a channel of their own, or
+ * (`same`) over the same one.
  */
 class RawPort extends Port {
   #bulk
@@ -51,8 +75,10 @@ class RawPort extends Port {
   #target = null
   #filled = 0
   #file = false
+  #hasher = null
 
-  async open(lane, { chunk = 64 * kibi, high = 1024 * kibi, same = false }) {
+  async open(lane, { chunk = 64 * kibi, high = 1024 * kibi, same = false, hash = false }) {
+    if (hash) this.#hasher = new Hasher()
     const make = id => lane.connection.createDataChannel(`bench ${id}`, { negotiated: true, id })
     const channels = [make(100), make(101)]
     this.#bulk = channels[0]
@@ -92,7 +118,10 @@ class RawPort extends Port {
       this.#target = null
       this.message(buffer)
     }
-    else if (this.#file) this.piece(data.byteLength)
+    else if (this.#file) {
+      this.#hasher?.add(new Uint8Array(data))
+      this.piece(data.byteLength)
+    }
     else this.message(data)
   }
 
@@ -125,6 +154,7 @@ class RawPort extends Port {
     for (const reader = stream.getReader(); ;) {
       const { done, value } = await reader.read()
       if (done) break
+      this.#hasher?.add(value)
       await this.#pushChunks(value)
     }
     this.#bulk.send('file ends')

@@ -234,6 +234,37 @@ TEST(Framing, BulkUsesSmallFramesWhileSomebodyTalks) {
   EXPECT_EQ(pair.toB.back().size(), 65'536u);
 }
 
+/// The longest frame of bulk on a path that delivers so much in a millisecond, a second after it began.
+std::size_t longestFrameAt(std::uint64_t bytesPerMillisecond, std::size_t maxMessageSize) {
+  Pair pair;
+  pair.attach(maxMessageSize);
+  pair.settle();
+  pair.a.queue(Lane::Bulk, 1, Bytes(50'000'000));
+  std::uint64_t may = 0;
+  std::size_t longest = 0;
+  for (int i = 0; i < 500; ++i) {
+    pair.poll();
+    pair.pumpA();
+    pair.pumpB();
+    may += 4 * bytesPerMillisecond;
+    while (!pair.toB.empty() && pair.toB.front().size() <= may) {
+      may -= pair.toB.front().size();
+      if (i >= 250) longest = std::max(longest, pair.toB.front().size());
+      pair.deliverToB();
+    }
+    while (pair.deliverToA()) {
+    }
+    pair.advance(4);
+  }
+  return longest;
+}
+
+TEST(Framing, BulkUsesLongerFramesWhereThePathIsFast) {
+  EXPECT_EQ(longestFrameAt(20'000, 262'144), 131'072u);
+  EXPECT_EQ(longestFrameAt(1'000, 262'144), 65'536u);
+  EXPECT_EQ(longestFrameAt(20'000, 100'000), 65'536u);
+}
+
 TEST(Framing, NormalGetsMoreThanBulkButBulkIsNotStarved) {
   FramingConfig config;
   config.windowBytes = 1'000'000'000;

@@ -242,7 +242,8 @@ std::size_t Sender::capacityFor(Lane lane, std::size_t frameLimit) const {
   const std::size_t usual = std::min(frameLimit, config_.frameBytes);
   if (!isLarge(lane)) return usual;
   if (talk_) return std::min(usual, std::max(config_.interactiveFrameBytes, kSmallestFrameLimit));
-  return paces_[index(streamOf(lane))].frame(usual, frameLimit);
+  const Stream stream = streamOf(lane);
+  return paces_[index(stream)].frame(usual, frameLimit, stream == Stream::Live ? 1 : channels_);
 }
 
 /// At least what the next frame of this lane will take, at most a frame.
