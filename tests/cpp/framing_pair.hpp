@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -36,9 +37,11 @@ inline std::string textOf(const Bytes& bytes) { return {reinterpret_cast<const c
 inline Bytes patternOf(std::uint64_t seed, std::size_t length) {
   Bytes bytes(length);
   std::uint64_t x = seed * 0x9E3779B97F4A7C15u + 1;
-  for (std::byte& byte : bytes) {
+  // Eight at a time: worlds of random traffic make more of it than of anything else.
+  for (std::size_t at = 0; at < length; at += sizeof x) {
     x = x * 6364136223846793005u + 1442695040888963407u;
-    byte = static_cast<std::byte>(x >> 56);
+    const std::uint64_t mixed = x ^ x >> 32;
+    std::memcpy(bytes.data() + at, &mixed, std::min(sizeof mixed, length - at));
   }
   return bytes;
 }
