@@ -304,7 +304,8 @@ class WasmCore implements Core {
     this.#stand()
     // What is a file's own is not copied where it is most of the frame: new memory costs more than all else here.
     for (const piece of pieces) {
-      if (piece.transfer && (pieces.length > 1 || piece.bytes.length * 2 < piece.bytes.buffer.byteLength)) piece.bytes = piece.bytes.slice()
+      const { transfer, bytes } = piece
+      if (transfer && bytes.buffer === frame && (pieces.length > 1 || bytes.length * 2 < length)) piece.bytes = bytes.slice()
     }
     return pieces
   }
@@ -322,14 +323,16 @@ class WasmCore implements Core {
       const pointer = slot(f64, at + 4)
       const length = slot(f64, at + 5)
       const transfer = slot(f64, at + 6)
-      const before = pieces.at(-1)
-      // Pieces of one file become one: the next moves behind the last.
-      if (transfer && !pointer && before?.transfer === transfer && before.connection === connection && before.bytes.buffer === frame) {
-        const { byteOffset, length: already } = before.bytes
-        const from = slot(f64, at + 3)
-        new Uint8Array(frame).copyWithin(byteOffset + already, from, from + length)
-        before.bytes = new Uint8Array(frame, byteOffset, already + length)
-        continue
+      const offset = slot(f64, at + 3)
+      if (transfer && !pointer) {
+        const before = pieces.at(-1)
+        // Pieces of one file become one: the next moves behind the last.
+        if (before?.transfer === transfer && before.connection === connection && before.bytes.buffer === frame) {
+          const { byteOffset, length: already } = before.bytes
+          new Uint8Array(frame).copyWithin(byteOffset + already, offset, offset + length)
+          before.bytes = new Uint8Array(frame, byteOffset, already + length)
+          continue
+        }
       }
       pieces.push({
         connection,
@@ -338,7 +341,7 @@ class WasmCore implements Core {
         first: (head & 64) !== 0,
         last: (head & 128) !== 0,
         total: slot(f64, at + 2),
-        bytes: pointer ? this.wasm.HEAPU8.slice(pointer, pointer + length) : new Uint8Array(frame, slot(f64, at + 3), length),
+        bytes: pointer ? this.wasm.HEAPU8.slice(pointer, pointer + length) : new Uint8Array(frame, offset, length),
         transfer,
         message: slot(f64, at + 7),
         piece: slot(f64, at + 8),

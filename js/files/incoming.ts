@@ -18,7 +18,7 @@ export interface Store {
   forget?(): void
 }
 
-/** Received bytes are reported to the sender after so many, or after `consumedTime` ms. */
+/** Received bytes are reported to the core, which tells the sender, after so many, or after `consumedTime` ms. */
 const consumedBatch = 131_072
 const consumedTime = 50
 

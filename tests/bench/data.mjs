@@ -133,9 +133,9 @@ class Lab {
           const profiled = this.#given.profile && round === 0 && pair.a.inspect
             ? await profile(this.#given.profile, `${figure}-${variant.key}`, pair)
             : null
-          const worked = this.#given.cpu && work(pair.processes)
+          const watch = this.#given.cpu && work(pair.processes)
           results[variant.key].push(await measure(pair, variant))
-          if (worked) (works[variant.key] ??= []).push(worked())
+          if (watch) (works[variant.key] ??= []).push(watch())
           await profiled?.()
           if (fresh) {
             pairs.delete(variant)
@@ -147,7 +147,7 @@ class Lab {
     finally {
       for (const pair of pairs.values()) await pair.close()
     }
-    for (const [key, rounds] of Object.entries(works)) console.log(`\nseconds of CPU, ${names[key] ?? key}\n${table(...worked(rounds))}`)
+    for (const [key, watched] of Object.entries(works)) console.log(`\nseconds of CPU, ${names[key] ?? key}\n${table(...worked(watched))}`)
     return results
   }
 

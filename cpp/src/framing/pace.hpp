@@ -45,13 +45,13 @@ class Pace {
     return std::max(kLeast, rate_ * static_cast<std::uint64_t>(shortest_ + kQueue));
   }
 
-  /// How long a frame may be: what takes one of so many channels some milliseconds. `usual`, doubled as long as that is
-  /// no more than `most`.
+  /// How long a frame may be: what takes one of so many channels some milliseconds. `usual`, which is at most `most`,
+  /// doubled as long as it still is.
   [[nodiscard]] std::size_t frame(std::size_t usual, std::size_t most, std::size_t channels) const {
     const std::uint64_t some = rate_ / channels * static_cast<std::uint64_t>(kFrame);
     std::size_t bytes = usual;
     while (bytes * 2 <= most && bytes * 2 <= some) bytes *= 2;
-    return std::min(bytes, most);
+    return bytes;
   }
 
   /// So many bytes leave while a sender is late for its turn. More in the browser's buffer only makes the first word of

@@ -22,7 +22,7 @@ enum Want : unsigned {
 
 /// Reads under way at once, so that the source's latency costs nothing.
 constexpr std::uint64_t kReads = 4;
-/// Bytes read ahead by all transfers of a connection together, roughly, and the least one read is for.
+/// Bytes that one read of each transfer of a connection asks for together, roughly, and the least one read is for.
 constexpr std::uint64_t kReadAhead = 524'288;
 constexpr std::uint64_t kSmallestRead = 16'384;
 /// What was consumed is told this often at least.

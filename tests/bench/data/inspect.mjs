@@ -2,17 +2,29 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
 
+/** Parent, name and ticks of CPU of a thread. Throws when it ended meanwhile. */
+function statOf(pid, thread = pid) {
+  const [, name, rest] = /\((.*)\) (.*)/s.exec(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8'))
+  const fields = rest.split(' ')
+  return { parent: Number(fields[1]), name, ticks: Number(fields[11]) + Number(fields[12]) }
+}
+
 /** pid -> parent and ticks of CPU of its main thread, of every process. */
 function processes() {
   return new Map(readdirSync('/proc').filter(name => /^\d+$/.test(name)).flatMap((pid) => {
     try {
-      const fields = readFileSync(`/proc/${pid}/task/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')
-      return [[Number(pid), { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) }]]
+      return [[Number(pid), statOf(pid)]]
     }
     catch {
       return [] // it ended meanwhile
     }
   }))
+}
+
+/** Whether this process of `all` is below ours. */
+function isOurs(all, pid) {
+  for (pid = all.get(pid)?.parent; pid > 1; pid = all.get(pid)?.parent) if (pid === process.pid) return true
+  return false
 }
 
 /** Chromium's and Firefox's word for a process of pages. */
@@ -30,34 +42,25 @@ export async function processOf(page, ms = 100) {
   const before = processes()
   await page.call('spin', ms)
   const after = processes()
-  const ours = (pid) => {
-    for (; pid > 1; pid = after.get(pid)?.parent) if (pid === process.pid) return true
-    return false
-  }
   const worked = [...after].map(([pid, { ticks }]) => [pid, ticks - (before.get(pid)?.ticks ?? 0)])
-    .filter(([pid, ticks]) => ticks > 0 && ours(pid) && isRenderer(pid)).sort((x, y) => y[1] - x[1])
+    .filter(([pid, ticks]) => ticks > 0 && isOurs(after, pid) && isRenderer(pid)).sort((x, y) => y[1] - x[1])
   // On a busy machine it worked too little to be told from the others: again, and longer.
   const [most, second] = worked
   return most && (!second || most[1] > 3 * second[1]) ? most[0] : processOf(page, ms * 2)
 }
 
-/** [part, thread, ticks of CPU] of every thread below this process: of both pages, and of the browser's other processes together. */
+/** Every thread below this process: which part of the browser it is in, its name, and its ticks of CPU. */
 function threads([sender, receiver]) {
   const all = processes()
-  const isOurs = (pid) => {
-    for (pid = all.get(pid)?.parent; pid > 1; pid = all.get(pid)?.parent) if (pid === process.pid) return true
-    return false
-  }
-  return [...all.keys()].filter(isOurs).flatMap((pid) => {
+  return [...all.keys()].filter(pid => isOurs(all, pid)).flatMap((pid) => {
     try {
-      const [, type = 'browser'] = /--(?:utility-sub-)?type=([\w.]+)/g.exec(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('--type=utility', '')) ?? []
+      const [, type = 'browser'] = /--(?:utility-sub-)?type=([\w.]+)/.exec(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('--type=utility', '')) ?? []
       const part = pid === sender ? 'sender' : pid === receiver ? 'receiver' : type.replace(/.*\./, '')
       return readdirSync(`/proc/${pid}/task`).map((id) => {
-        const [, name, rest] = /\((.*)\) (.*)/s.exec(readFileSync(`/proc/${pid}/task/${id}/stat`, 'utf8'))
-        const fields = rest.split(' ')
+        const { name, ticks } = statOf(pid, id)
         // Names of threads are cut off; a pool's have numbers, or none.
         const thread = id === String(pid) ? 'main' : name.replace(/[/\d]+$/, '')
-        return { id, part, thread, ticks: Number(fields[11]) + Number(fields[12]) }
+        return { id, part, thread, ticks }
       })
     }
     catch {
@@ -66,7 +69,7 @@ function threads([sender, receiver]) {
   })
 }
 
-/** Watches what works, until what it answers is called: seconds of CPU by part and thread, most first. */
+/** Watches what works, until what it answers is called: seconds of CPU by part and thread. */
 export function work(pids) {
   const before = new Map(threads(pids).map(({ id, ticks }) => [id, ticks]))
   return () => {
@@ -75,7 +78,7 @@ export function work(pids) {
       const seconds = (ticks - (before.get(id) ?? 0)) / 100
       if (seconds > 0) sums[`${part}, ${thread}`] = (sums[`${part}, ${thread}`] ?? 0) + seconds
     }
-    return Object.fromEntries(Object.entries(sums).sort((x, y) => y[1] - x[1]))
+    return sums
   }
 }
 
