@@ -196,6 +196,16 @@ TEST_F(Pair, BytesThatTheProtocolForbidsCloseThatConnectionAlone) {
   EXPECT_TRUE(isOpen(ada, second));
 }
 
+TEST_F(Pair, WhoIsLeftForBreakingTheProtocolHearsThatItIsOver) {
+  const std::vector<std::byte> lie{std::byte{0xff}, std::byte{0x00}};
+  ada.endpoint->receive(2, lie, world.now());
+  while (ada.endpoint->delivery()) {
+  }
+  ada.feed(input::Timeout{});
+  // Without that word it would look for a path until its patience ends.
+  EXPECT_TRUE(world.runUntil([&] { return isClosed(bob, bob.incoming()); }, 1'000));
+}
+
 TEST(Endpoint, AConnectBeforeOpenWaitsForTheServer) {
   World world;
   Node& ada = world.add("ada");

@@ -1193,6 +1193,8 @@ void Connection::report(Millis now) {
         }
         break;
       case Kind::Violation:
+        // Its channel says no more. Who broke the rule need not know that, and would look for a broken path.
+        sayBye("closed", now);
         event->text = std::to_string(event->marker);
         fail(ErrorCode::ProtocolViolation, "peer \"%\" sent what the protocol forbids (docs/protocol.md), rule ",
              "protocol-violation", now, &event->text);
