@@ -486,11 +486,33 @@ TEST(PeerJs, CloseSendsWhatWaitsThenSaysGoodbyeThenClosesTheChannel) {
 
 TEST(PeerJs, RawHasNoGoodbyeThatWouldArriveAsAMessage) {
   Side side(Serialization::Raw);
+  side.receive("hello");
   side.send("last");
   side.wire.close({}, side.now);
   side.pump();
   EXPECT_EQ(side.sent.size(), 1U);
   EXPECT_EQ(side.events(), std::vector{Kind::Drained});
+}
+
+TEST(PeerJs, AChannelWithoutAGoodbyeThatPeerJsNeedNotHaveNoticedStaysOpenForASecond) {
+  for (const bool legacy : {false, true}) {
+    SCOPED_TRACE(legacy);
+    Side side(legacy ? Serialization::Binary : Serialization::Raw, {}, legacy);
+    const Millis began = side.now;
+    side.now += 100;
+    side.send("first and last");
+    side.wire.close({}, side.now);
+    side.pump();
+    EXPECT_EQ(side.sent.size(), 1U);
+    EXPECT_EQ(side.events(), std::vector<Kind>{});
+    EXPECT_EQ(side.wire.deadline(), began + 1'000);
+    side.now = began + 1'000;
+    side.wire.timeout(side.now);
+    EXPECT_TRUE(side.wire.wantsTransmit());
+    side.pump();
+    EXPECT_EQ(side.sent.size(), 1U);
+    EXPECT_EQ(side.events(), std::vector{Kind::Drained});
+  }
 }
 
 TEST(PeerJs, TheChannelIsNotClosedWhileItsBufferHoldsAnything) {
@@ -529,6 +551,7 @@ TEST(PeerJs, TheChannelIsClosedOnceItsBufferDoesNotShrinkAnyMore) {
 TEST(PeerJs, BeforeOneFiveNoWordsAreKnownSoTheChannelClosesWithoutThem) {
   for (const Serialization serialization : {Serialization::Binary, Serialization::Json}) {
     Side side(serialization, {}, true);
+    side.now += 1'000;
     side.wire.close({}, side.now);
     side.pump(false);
     EXPECT_TRUE(side.sent.empty());

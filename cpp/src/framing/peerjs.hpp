@@ -72,7 +72,8 @@ class PeerJsWire final : public Wire {
   [[nodiscard]] std::optional<Delivery> delivery() override;
 
   /// What is queued still goes, then the close frame where the serialization has one and the peer knows it. Drained,
-  /// when the channel's buffer is empty or did not shrink for closeTimeout, says that the channel shall be closed;
+  /// when the channel's buffer is empty or did not shrink for closeTimeout, says that the channel shall be closed, not in
+  /// its first second where it has no goodbye and nothing came through it;
   /// Closed comes after another closeTimeout, and after 5 × closeTimeout altogether.
   void close(std::string_view reason, Millis now) override;
   [[nodiscard]] bool closing() const override { return closing_ || over_; }
@@ -148,6 +149,8 @@ class PeerJsWire final : public Wire {
   [[nodiscard]] Action cut(Ring<Message>& queue);
   [[nodiscard]] Action send(Frame frame);
   [[nodiscard]] std::byte* buffer(std::size_t length);
+  /// The close frame; empty where there is none.
+  [[nodiscard]] std::string_view goodbye() const;
   [[nodiscard]] bool isCloseFrame(std::span<const std::byte> bytes) const;
   void peerCloses(Millis now);
   /// It is whole or given up.
@@ -196,7 +199,8 @@ class PeerJsWire final : public Wire {
   bool drainedTold_ = false;
   bool over_ = false;
   std::uint64_t lastBuffered_ = ~std::uint64_t{0};  ///< once all was handed to the channel
-  Millis drainBy_ = kNever;                         ///< the channel is closed then, if its buffer did not shrink
+  Millis noticedAt_ = kNever;                       ///< PeerJS is sure to have the channel
+  Millis drainBy_ = kNever;                         ///< the channel is closed then, unless its buffer shrinks
   Millis closeAt_ = kNever;
 };
 
