@@ -4,6 +4,7 @@
 // its decoder reads right: where its two halves disagree, or corrupt a value, another form of the same value is sent.
 
 import { PeerError } from '../errors.js'
+import { fill } from '../values/encoder.js'
 
 /** Containers inside one another. Both directions refuse more: neither the stack nor a cycle may be the limit. */
 const depthLimit = 256
@@ -366,22 +367,6 @@ function assemble(): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>> 
   }
   if (from < end) result.set(out.subarray(from, end), to)
   return blobs.length > 0 ? fill(result, blobs) : result
-}
-
-async function fill(bytes: Uint8Array<ArrayBuffer>, blobs: { blob: Blob, at: number }[]): Promise<Uint8Array<ArrayBuffer>> {
-  await Promise.all(blobs.map(async ({ blob, at }) => {
-    let content: ArrayBuffer
-    try {
-      content = await blob.arrayBuffer()
-    }
-    catch (error) {
-      // The file behind it was changed or removed since it was chosen.
-      throw new PeerError('data-clone', `A file in this value could not be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
-    }
-    if (content.byteLength !== blob.size) throw new PeerError('data-clone', 'A file in this value changed while it was read.')
-    bytes.set(new Uint8Array(content), at)
-  }))
-  return bytes
 }
 
 // ---- unpack

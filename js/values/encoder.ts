@@ -402,7 +402,8 @@ function refused(what: string): PeerError {
   return new PeerError('data-clone', `This value holds ${what}, which cannot be sent. Send what structuredClone() accepts.`)
 }
 
-async function fill(bytes: Uint8Array<ArrayBuffer>, blobs: PendingBlob[]): Promise<Uint8Array<ArrayBuffer>> {
+/** Puts the bytes of Blobs where room was left for them. @throws {PeerError} 'data-clone' when one cannot be read any more */
+export async function fill(bytes: Uint8Array<ArrayBuffer>, blobs: PendingBlob[]): Promise<Uint8Array<ArrayBuffer>> {
   await Promise.all(blobs.map(async ({ blob, at }) => {
     let content: ArrayBuffer
     try {
