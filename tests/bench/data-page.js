@@ -1,10 +1,12 @@
 /** One end of a connection, and what the benches of the data plane ask of it. */
-import { makePort, source } from './data-ports-page.js'
+import { makePorts, source } from './data-ports-page.js'
 import { spin, wasmBytes } from './memory-page.js'
 
 /** Comparable between the pages of one browser, ms. */
 const now = () => performance.timeOrigin + performance.now()
 
+let ports
+/** The one that is asked. */
 let port
 let opened
 let lane
@@ -56,15 +58,24 @@ function watchGaps() {
 
 window.lab = {
   async open(kind, options) {
-    ({ port, opened, lane } = await makePort(kind, options))
-    // Pings are answered from the first moment on; answers begin with 'pong'.
-    port.ping = (text) => {
-      if (text.startsWith('pong')) {
-        echoes.get(text.slice(4))?.(performance.now())
-        echoes.delete(text.slice(4))
+    ({ ports, opened, lane } = await makePorts(kind, options))
+    for (const each of Object.values(ports)) {
+      // Pings are answered from the first moment on; answers begin with 'pong'.
+      each.ping = (text) => {
+        if (text.startsWith('pong')) {
+          echoes.get(text.slice(4))?.(performance.now())
+          echoes.delete(text.slice(4))
+        }
+        else each.sendPing(`pong${text}`)
       }
-      else port.sendPing(`pong${text}`)
     }
+    [port] = Object.values(ports)
+  },
+
+  /** Of the lanes that share this page, this one is asked from now on. */
+  use(kind, options) {
+    port = ports[kind]
+    port.configure?.(options)
   },
 
   async opened() {

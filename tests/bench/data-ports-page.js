@@ -77,20 +77,24 @@ class RawPort extends Port {
   #file = false
   #hasher = null
 
-  async open(lane, { chunk = 64 * kibi, high = 1024 * kibi, same = false, hash = false }) {
-    if (hash) this.#hasher = new Hasher()
+  async open(lane, { same = false, ...options }) {
     const make = id => lane.connection.createDataChannel(`bench ${id}`, { negotiated: true, id })
     const channels = [make(100), make(101)]
     this.#bulk = channels[0]
     this.#side = same ? this.#bulk : channels[1]
-    this.#chunk = chunk
-    this.#high = high
-    this.#bulk.bufferedAmountLowThreshold = high / 4
+    this.configure(options)
     for (const channel of channels) {
       channel.binaryType = 'arraybuffer'
       channel.onmessage = ({ data }) => this.#hear(data)
     }
     await Promise.all(channels.map(channel => channel.readyState === 'open' || new Promise((resolve) => { channel.onopen = resolve })))
+  }
+
+  configure({ chunk = 64 * kibi, high = 1024 * kibi, hash = false }) {
+    this.#chunk = chunk
+    this.#high = high
+    this.#bulk.bufferedAmountLowThreshold = high / 4
+    this.#hasher = hash ? new Hasher() : null
   }
 
   get channel() {
@@ -258,12 +262,16 @@ class PeerJSPort extends Port {
 }
 
 const ports = { raw: RawPort, peerbridge: PeerbridgePort, peerjs: PeerJSPort }
+/** Two lanes over one RTCPeerConnection, which peerbridge makes: nothing but what they do themselves can differ. */
+const shared = { lane: 'peerbridge', ports: ['peerbridge', 'raw'] }
 
-/** A port that waits for its caller (`to` left out) or calls; resolves with how to wait until it is open. */
-export async function makePort(kind, { host, port: at, id, to, ...options }) {
-  const lane = await makeLane(kind, { host, port: at, id, restart: false })
-  const port = new ports[kind]()
+/** Ports, by kind, that wait for their caller (`to` left out) or call; `opened` resolves when they are open. */
+export async function makePorts(kind, { host, port: at, id, to, ...options }) {
+  const all = kind === 'shared' ? shared : { lane: kind, ports: [kind] }
+  const lane = await makeLane(all.lane, { host, port: at, id, restart: false })
+  const made = Object.fromEntries(all.ports.map(name => [name, new ports[name]()]))
   await lane.register()
-  const opened = (to ? lane.connect(to) : lane.accept()).then(() => port.open(lane, options))
-  return { port, opened, lane }
+  const opened = (to ? lane.connect(to) : lane.accept())
+    .then(() => Promise.all(Object.values(made).map(port => port.open(lane, options))))
+  return { ports: made, opened, lane }
 }

@@ -1,7 +1,8 @@
 /**
  * The data plane: hand-written, peerbridge and PeerJS send the same things between two pages that live in two processes of
- * one browser. Each lane has a pair of pages of its own, for a figure or, where a figure is a rate of bulk, for a round; in
- * each round all lanes take their turn.
+ * one browser. In each round all lanes take their turn. The hand-written lane has channels of its own on the
+ * RTCPeerConnection of peerbridge where nothing but time is measured: two RTCPeerConnections that carry the same differ by
+ * more than what is looked for. PeerJS has a pair of pages of its own. Rates of bulk get new pages in each round.
  *
  *     npm run bench -- data [--only message,small] [--rounds 3] [--browser firefox] [--profile out.cpuprofile]
  *
@@ -29,6 +30,8 @@ export async function main(args) {
     only: Object.keys(figures),
     lanes: ['raw', 'peerbridge', 'peerjs'],
     rounds: 5,
+    /** How often each lane has its turn in a round. */
+    turns: 1,
     /** MiB of the one message. */
     message: 64,
     /** MiB of the file. */
@@ -111,36 +114,46 @@ class Lab {
    * @param variants [{ key, kind, options }]; the results are by key
    * @param warm runs once a pair and counts for nothing
    * @param fresh new pages in each round: one pair can be 8 % faster than another of the same lane for as long as it lives
+   * @param shared hand-written lanes and peerbridge take turns over one RTCPeerConnection, so that this counts for both
    */
-  async interleaved(figure, variants, rounds, measure, warm = measure, fresh = false) {
+  async interleaved(figure, variants, rounds, measure, { warm = measure, fresh = false, shared = false } = {}) {
     const pairs = new Map()
-    const open = async (variant) => {
-      const pair = await this.pair(variant.kind, variant.options)
-      pairs.set(variant, pair)
+    const warmed = new Set()
+    const homeOf = variant => (shared && variant.kind !== 'peerjs' ? shared : variant)
+    const enter = async (variant) => {
+      const home = homeOf(variant)
+      if (!pairs.has(home)) pairs.set(home, await this.pair(home === variant ? variant.kind : 'shared', variant.options))
+      const pair = pairs.get(home)
+      if (home !== variant) await Promise.all([pair.a, pair.b].map(page => page.call('use', variant.kind, variant.options ?? {})))
+      if (warmed.has(variant)) return pair
+      warmed.add(variant)
       await warm(pair, variant)
       return pair
     }
     const results = Object.fromEntries(variants.map(({ key }) => [key, []]))
     const works = {}
     try {
-      if (!fresh) for (const variant of variants) await open(variant)
-      for (let round = 0; round < rounds; round++) {
-        const shift = round % variants.length
+      const turns = this.#given.turns
+      for (let turn = 0; turn < rounds * turns; turn++) {
+        const shift = turn % variants.length
         const order = [...variants.slice(shift), ...variants.slice(0, shift)]
-        if (round % 2) order.reverse()
+        if (Math.floor(turn / variants.length) % 2) order.reverse()
+        // All are warm before the first of a round is measured.
+        for (const variant of variants) await enter(variant)
         for (const variant of order) {
-          const pair = fresh ? await open(variant) : pairs.get(variant)
-          const profiled = this.#given.profile && round === 0 && pair.a.inspect
+          const pair = await enter(variant)
+          const profiled = this.#given.profile && turn === 0 && pair.a.inspect
             ? await profile(this.#given.profile, `${figure}-${variant.key}`, pair)
             : null
           const watch = this.#given.cpu && work(pair.processes)
           results[variant.key].push(await measure(pair, variant))
           if (watch) (works[variant.key] ??= []).push(watch())
           await profiled?.()
-          if (fresh) {
-            pairs.delete(variant)
-            await pair.close()
-          }
+        }
+        if (fresh && (turn + 1) % turns === 0) {
+          for (const pair of pairs.values()) await pair.close()
+          pairs.clear()
+          warmed.clear()
         }
       }
     }
@@ -175,7 +188,7 @@ async function findBest(lab, given) {
   if (lab.best) return
   const variants = [16, 64, 256].flatMap(chunk => [256, 1024, 4096].map(high => (
     { key: `${chunk} KiB, ${high} KiB`, kind: 'raw', options: { chunk: chunk * kibi, high: high * kibi } })))
-  const results = await lab.interleaved('best', variants, 3, message(Math.min(32, given.message) * mebi), message(8 * mebi), true)
+  const results = await lab.interleaved('best', variants, 3, message(Math.min(32, given.message) * mebi), { warm: message(8 * mebi), fresh: true, shared: true })
   const speed = ({ key }) => median(results[key])
   const best = variants.reduce((best, variant) => (speed(variant) > speed(best) ? variant : best))
   lab.best = best.options
@@ -191,7 +204,7 @@ const figures = {
     title: given => `One ArrayBuffer of ${given.message} MiB, from send() to the event, MiB/s`,
     async measure(lab, given) {
       await findBest(lab, given)
-      const results = await lab.interleaved('message', await lab.lanes(), given.rounds, message(given.message * mebi), message(16 * mebi), true)
+      const results = await lab.interleaved('message', await lab.lanes(), given.rounds, message(given.message * mebi), { warm: message(16 * mebi), fresh: true, shared: true })
       return { lanes: results, digits: 1, note: `${lab.tried ?? ''}\nHand-written: ${said(lab.best)}.`.trim() }
     },
   },
@@ -203,7 +216,7 @@ const figures = {
       const lanes = await lab.lanes()
       // What a file costs that is checked at the end, as ours is.
       if (given.lanes.includes('raw')) lanes.push({ key: 'hashed', kind: 'raw', options: { ...lab.best, hash: true } })
-      const results = await lab.interleaved('file', lanes, given.rounds, file(given.file * mebi), file(16 * mebi), true)
+      const results = await lab.interleaved('file', lanes, given.rounds, file(given.file * mebi), { warm: file(16 * mebi), fresh: true, shared: true })
       return { lanes: results, digits: 1, note: `Hand-written: ${said(lab.best)}. PeerJS: messages of 1 MiB.` }
     },
   },
@@ -216,7 +229,7 @@ const figures = {
         const [began, { at }] = await Promise.all([a.call('sendSmall', count, 100), b.call('arrived')])
         return count / ((at - began) / 1000)
       }
-      const results = await lab.interleaved('small', await lab.lanes(), given.rounds, measure(given.small), measure(20_000))
+      const results = await lab.interleaved('small', await lab.lanes(), given.rounds, measure(given.small), { warm: measure(20_000), shared: true })
       return { lanes: results, digits: 0, note: 'peerbridge: `await conn.send()` in a loop. Hand-written: one send() each, at most 1 MiB buffered. PeerJS: send() in a loop.' }
     },
   },
@@ -225,7 +238,7 @@ const figures = {
     title: given => `Round trip of a string of a few bytes, nothing else under way, ms (medians of ${given.pings})`,
     async measure(lab, given) {
       const measure = async ({ a }) => median(await a.call('pings', given.pings))
-      return { lanes: await lab.interleaved('roundtrip', await lab.lanes(), given.rounds, measure), digits: 3 }
+      return { lanes: await lab.interleaved('roundtrip', await lab.lanes(), given.rounds, measure, { shared: true }), digits: 3 }
     },
   },
 
@@ -246,7 +259,7 @@ const figures = {
         await (size === null ? b.call('expectFile', null) : b.call('expectAny', size))
         const [pings] = await Promise.all([a.call('pingsDuring', { size, ...(size === null ? during : behind) }), b.call('arrived')])
         return pings
-      }, async ({ a }) => { await a.call('pings', 20) })
+      }, { warm: async ({ a }) => { await a.call('pings', 20) } })
       const lanes = {}
       for (const { key } of variants) {
         lanes[key] = {
@@ -268,7 +281,7 @@ const figures = {
         await Promise.all([pair.a.call('watch'), pair.b.call('watch')])
         await (idle ? sleep(5000) : send(pair))
         return Promise.all([pair.a.call('watched'), pair.b.call('watched')])
-      }, file(16 * mebi))
+      }, { warm: file(16 * mebi), shared: true })
       const lanes = {}
       for (const { key } of variants) {
         const of = (side, what) => watches[key].map(both => both[side][what])
@@ -292,7 +305,7 @@ const figures = {
       ]
       const lanes = {}
       for (const live of [true, false]) {
-        const grown = await lab.interleaved('heap', variants, given.heaprounds, (pair, { send }) => growth(pair, live, () => send(pair)), file(16 * mebi))
+        const grown = await lab.interleaved('heap', variants, given.heaprounds, (pair, { send }) => growth(pair, live, () => send(pair)), { warm: file(16 * mebi) })
         for (const { key } of variants) {
           const part = lanes[key] ??= {}
           for (const side of ['sender', 'receiver']) {
@@ -308,12 +321,14 @@ const figures = {
   },
 }
 
-/** Table of what works: a row a thread, medians of rounds, those that matter. */
+const mean = values => values.reduce((sum, value) => sum + value, 0) / values.length
+
+/** Table of what works: a row a thread, means, those that matter. The system counts in hundredths of a second. */
 function worked(rounds) {
-  const of = thread => median(rounds.map(round => round[thread] ?? 0))
+  const of = thread => mean(rounds.map(round => round[thread] ?? 0))
   const rows = [...new Set(rounds.flatMap(round => Object.keys(round)))].map(thread => [thread, of(thread)])
-  const all = median(rounds.map(round => Object.values(round).reduce((sum, seconds) => sum + seconds, 0)))
-  return [['thread', 'seconds'], [['all', all], ...rows.sort((x, y) => y[1] - x[1])].filter(([, seconds]) => seconds > all / 200).map(([name, seconds]) => [name, seconds.toFixed(2)])]
+  const all = mean(rounds.map(round => Object.values(round).reduce((sum, seconds) => sum + seconds, 0)))
+  return [['thread', 'seconds'], [['all', all], ...rows.sort((x, y) => y[1] - x[1])].filter(([, seconds]) => seconds > all / 200).map(([name, seconds]) => [name, seconds.toFixed(3)])]
 }
 
 /** Table of one figure: a row a lane, or a row a lane with several columns. */
