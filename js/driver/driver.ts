@@ -210,7 +210,9 @@ export class Driver {
     this.#assemblies = runtime.assemblies()
     this.#timer = runtime.timer(() => {
       this.#armed = null
-      this.feed({ type: 'timeout' })
+      // What it was armed for is often over: frames do not wait for their acknowledgement's turn.
+      if ((this.#core!.deadline() ?? Infinity) > performance.now()) this.#arm(this.#core!)
+      else this.feed({ type: 'timeout' })
     })
     if (options.turn) this.#relays = runtime.relays(options, this.#links)
     if (options.warm) this.#spare = runtime.spare(options.rtc)

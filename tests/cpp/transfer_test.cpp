@@ -166,10 +166,10 @@ TEST_F(TransferTest, ManyTransfersReadAheadLessEach) {
 
 TEST_F(TransferTest, ASinkThatDoesNotConsumeStopsTheSenderAtTheWindow) {
   pair.b.consumeAll = false;
-  const Bytes file = patternOf(1, 6'000'000);
+  const Bytes file = patternOf(1, 8'000'000);
   ASSERT_TRUE(pair.a.offer(kOut, file, file.size()));
   pair.settle();
-  EXPECT_EQ(pair.b.sinks[kIn].bytes.size(), 4'194'304u);
+  EXPECT_EQ(pair.b.sinks[kIn].bytes.size(), 6'291'456u);
   EXPECT_EQ(pair.a.count(Kind::TransferProgress), 0u);
   EXPECT_FALSE(pair.a.framing.wantsTransmit());
   // Meanwhile everything else goes on.
@@ -717,9 +717,9 @@ TEST_F(TransferHostile, BytesBeforeTheAcceptance) {
 TEST_F(TransferHostile, BytesBeyondTheWindow) {
   end.consumeAll = false;
   receive({offer(1)});
-  for (int i = 0; i < 128; ++i) data(1, std::string(32'768, 'x'));
+  for (int i = 0; i < 192; ++i) data(1, std::string(32'768, 'x'));
   EXPECT_EQ(end.violation(), "");
-  EXPECT_EQ(end.sinks[2].bytes.size(), 4'194'304u);
+  EXPECT_EQ(end.sinks[2].bytes.size(), 6'291'456u);
   data(1, "x");
   EXPECT_EQ(end.violation(), "more bytes of a transfer than its window allows");
 }

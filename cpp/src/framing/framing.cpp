@@ -18,7 +18,7 @@ namespace {
 /// Frames that are written when they leave and never kept: HELLO, ACK, PING, PONG, CLOSE, CLOSED.
 constexpr std::size_t kLongestControl = 1 + 5 * kMaxVarintBytes + kMaxReason + 8;
 
-/// So many times longer, and for so many times more bytes, may an acknowledgement wait in the middle of a message.
+/// So many times longer may an acknowledgement wait in the middle of a message.
 constexpr int kMidwayPatience = 4;
 /// FramingConfig::interactiveFrameBytes, and something.
 constexpr std::size_t kWatchedFrame = 20'480;
@@ -525,11 +525,12 @@ struct Framing::State {
       // Nobody waits for what is in the middle of a message, or of a file; and an ACK costs as much as a message.
       // But small frames of bulk say that somebody talks there, and that the sender watches how soon they arrive.
       const bool watched = receiver.midway() && frame.size() <= kWatchedFrame;
-      const int patience = receiver.midway() && !watched ? kMidwayPatience : 1;
-      if (untoldBytes >= (watched ? config.ackBytes / 4 : config.ackBytes * static_cast<std::uint64_t>(patience))) {
-        wantAck = true;
-      }
-      ackAt = std::min(ackAt, now + config.ackDelay * patience);
+      const bool patient = receiver.midway() && !watched;
+      const std::uint64_t most = watched ? config.ackBytes / 4
+                                 : patient ? std::max(config.ackBytes, config.windowBytes / 4)
+                                           : config.ackBytes;
+      if (untoldBytes >= most) wantAck = true;
+      ackAt = std::min(ackAt, now + config.ackDelay * (patient ? kMidwayPatience : 1));
     }
     answerClose();
     return nullptr;

@@ -67,8 +67,8 @@ struct FramingConfig {
   std::uint64_t maxInlineQueueBytes = 16'777'216;
   /// Largest message that is accepted from the peer, and that queue() takes.
   std::uint64_t maxMessageBytes = 1'073'741'824;
-  /// An ACK leaves at the latest after this many received frame bytes, four times as many in the middle of a message or
-  /// of a file,
+  /// An ACK leaves at the latest after this many received frame bytes, or a quarter of windowBytes, if that is more, in
+  /// the middle of a message or of a file,
   std::uint64_t ackBytes = 131'072;
   /// or after this many milliseconds, four times as many there.
   Millis ackDelay = 20;
@@ -80,8 +80,9 @@ struct FramingConfig {
   /// came.
   std::uint64_t maxUnfinishedBytes = 1'073'741'824;
   Millis unfinishedTimeout = 60'000;
-  /// File bytes that may be on their way beyond what the receiver consumed, for each transfer.
-  std::uint64_t transferWindowBytes = 4'194'304;
+  /// File bytes that may be on their way beyond what the receiver consumed, for each transfer. The sender hears of each
+  /// eighth that was consumed, which acknowledges too: sooner than an ACK would have to.
+  std::uint64_t transferWindowBytes = 6'291'456;
   /// Length of one TransferRead; four are under way (of less bytes when many transfers run at once).
   std::uint64_t transferReadBytes = 262'144;
 };
