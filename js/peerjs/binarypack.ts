@@ -4,7 +4,7 @@
 // its decoder reads right: where its two halves disagree, or corrupt a value, another form of the same value is sent.
 
 import { PeerError } from '../errors.js'
-import { fill } from '../values/encoder.js'
+import { fill, type PendingBlob } from '../values/blobs.js'
 
 /** Containers inside one another. Both directions refuse more: neither the stack nor a cycle may be the limit. */
 const depthLimit = 256
@@ -351,7 +351,7 @@ function ofClass({ constructor }: object): boolean {
 /** Copies what was written, and what was left where it is, into one piece. */
 function assemble(): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>> {
   const result = new Uint8Array(parts.reduce((sum, { length }) => sum + length, end))
-  const blobs: { blob: Blob, at: number }[] = []
+  const blobs: PendingBlob[] = []
   let from = 0
   let to = 0
   for (const { at, source, length } of parts) {

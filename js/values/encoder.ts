@@ -1,4 +1,5 @@
 import { PeerError } from '../errors.js'
+import { fill, type PendingBlob } from './blobs.js'
 import * as Tag from './tags.js'
 
 const text = new TextEncoder()
@@ -30,8 +31,6 @@ class Shape {
 const scratchSize = 64 * 1024
 const largestScratch = 16 * scratchSize
 let scratch: Uint8Array<ArrayBuffer> | null = null
-
-interface PendingBlob { blob: Blob, at: number }
 
 export class Encoder {
   #bytes: Uint8Array<ArrayBuffer>
@@ -400,21 +399,4 @@ function viewKind(value: ArrayBufferView): number {
 
 function refused(what: string): PeerError {
   return new PeerError('data-clone', `This value holds ${what}, which cannot be sent. Send what structuredClone() accepts.`)
-}
-
-/** Puts the bytes of Blobs where room was left for them. @throws {PeerError} 'data-clone' when one cannot be read any more */
-export async function fill(bytes: Uint8Array<ArrayBuffer>, blobs: PendingBlob[]): Promise<Uint8Array<ArrayBuffer>> {
-  await Promise.all(blobs.map(async ({ blob, at }) => {
-    let content: ArrayBuffer
-    try {
-      content = await blob.arrayBuffer()
-    }
-    catch (error) {
-      // The file behind it was changed or removed since it was chosen.
-      throw new PeerError('data-clone', `A file in this value could not be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
-    }
-    if (content.byteLength !== blob.size) throw new PeerError('data-clone', 'A file in this value changed while it was read.')
-    bytes.set(new Uint8Array(content), at)
-  }))
-  return bytes
 }
