@@ -30,7 +30,7 @@ export async function main(args) {
     only: Object.keys(figures),
     lanes: ['raw', 'peerbridge', 'peerjs'],
     rounds: 5,
-    /** How often each lane has its turn in a round. */
+    /** How often each lane has its turn in a round: with new pages in each round, all that share them. */
     turns: 1,
     /** MiB of the one message. */
     message: 64,
@@ -372,8 +372,9 @@ function document(which, browser, all) {
   return {
     title: `The data plane, ${which === 'firefox' ? 'Firefox' : 'Chromium'}`,
     text: [
-      'Two pages in two processes of one browser, over loopback; the lanes take turns, each in a pair of pages of its own. Ratios',
-      'are of medians, their interval by bootstrap over rounds. `npm run bench -- data` measures all of it.',
+      'Two pages in two processes of one browser, over loopback; the lanes take turns. The hand-written lane has RTCDataChannels of its',
+      'own on the RTCPeerConnection that peerbridge made (pings and memory: in pages of its own), PeerJS has a pair of pages of its own.',
+      'Ratios are of medians, their interval by bootstrap over turns. `npm run bench -- data` measures all of it.',
     ].join('\n'),
     table: present.map((name) => {
       const figure = all[name]
