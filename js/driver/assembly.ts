@@ -6,7 +6,7 @@ import type { Delivery, Lane } from '../core/types.js'
 
 /** What is taken at once for a message whose total says so. */
 const trusted = 262_144
-/** How many times more than what came is believed to come. */
+/** How many times more than what came is believed to come, and twice as much where that is all. */
 const believed = 16
 
 /** A message, and which of the formats it is in. */
@@ -72,8 +72,8 @@ function concatenate(pieces: Uint8Array[]): Uint8Array<ArrayBuffer> {
 
 /**
  * Collects the pieces of one incoming message. Memory follows the bytes that came, at a distance: a total is believed up
- * to 256 KiB, and beyond that up to sixteen times of what is there. Then little is copied on the way, and the last buffer
- * is as long as the message, so that it can be handed on as it is.
+ * to 256 KiB, and beyond that up to sixteen times of what is there, or thirty-two times for the last step. Then little is
+ * copied on the way, and the last buffer is as long as the message, so that it can be handed on as it is.
  */
 class Assembly {
   #bytes: Uint8Array<ArrayBuffer>
@@ -86,7 +86,9 @@ class Assembly {
   add(piece: Uint8Array): void {
     const needed = this.#length + piece.length
     if (needed > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(needed, Math.min(this.total, Math.max(this.#length * believed, trusted))))
+      const credible = Math.max(this.#length * believed, trusted)
+      // A step that ends just before the end would have all of it copied once more.
+      const grown = new Uint8Array(Math.max(needed, this.total <= 2 * credible ? this.total : credible))
       grown.set(this.#bytes.subarray(0, this.#length))
       this.#bytes = grown
     }

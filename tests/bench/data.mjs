@@ -114,9 +114,10 @@ class Lab {
    * @param variants [{ key, kind, options }]; the results are by key
    * @param warm runs once a pair and counts for nothing
    * @param fresh new pages in each round: one pair can be 8 % faster than another of the same lane for as long as it lives
+   * @param alone new pages for each measurement, and no other pair beside them
    * @param shared hand-written lanes and peerbridge take turns over one RTCPeerConnection, so that this counts for both
    */
-  async interleaved(figure, variants, rounds, measure, { warm = measure, fresh = false, shared = false } = {}) {
+  async interleaved(figure, variants, rounds, measure, { warm = measure, fresh = false, alone = false, shared = false } = {}) {
     const pairs = new Map()
     const warmed = new Set()
     const homeOf = variant => (shared && variant.kind !== 'peerjs' ? shared : variant)
@@ -139,7 +140,7 @@ class Lab {
         const order = [...variants.slice(shift), ...variants.slice(0, shift)]
         if (Math.floor(turn / variants.length) % 2) order.reverse()
         // All are warm before the first of a round is measured.
-        for (const variant of variants) await enter(variant)
+        if (!alone) for (const variant of variants) await enter(variant)
         for (const variant of order) {
           const pair = await enter(variant)
           const profiled = this.#given.profile && turn === 0 && pair.a.inspect
@@ -149,6 +150,11 @@ class Lab {
           results[variant.key].push(await measure(pair, variant))
           if (watch) (works[variant.key] ??= []).push(watch())
           await profiled?.()
+          if (alone) {
+            pairs.clear()
+            warmed.clear()
+            await pair.close()
+          }
         }
         if (fresh && (turn + 1) % turns === 0) {
           for (const pair of pairs.values()) await pair.close()
@@ -259,7 +265,7 @@ const figures = {
         await (size === null ? b.call('expectFile', null) : b.call('expectAny', size))
         const [pings] = await Promise.all([a.call('pingsDuring', { size, ...(size === null ? during : behind) }), b.call('arrived')])
         return pings
-      }, { warm: async ({ a }) => { await a.call('pings', 20) } })
+      }, { warm: async ({ a }) => { await a.call('pings', 20) }, alone: true })
       const lanes = {}
       for (const { key } of variants) {
         lanes[key] = {
