@@ -255,8 +255,8 @@ setup('test')
 rmSync(reports, { recursive: true, force: true })
 mkdirSync(reports, { recursive: true })
 
-/** These know one processor each. */
-const together = [['lint', 'types']]
+/** These leave a processor idle, all or most of the time, and are in no hurry. */
+const together = [['lint', 'types'], ['core', 'package']]
 
 const results = new Map()
 async function run(name) {

@@ -179,6 +179,7 @@ class RawPort extends Port {
 
 class PeerbridgePort extends Port {
   #conn
+  #transfer = false
 
   async open(lane, { stripes = 1 }) {
     this.#conn = lane.data
@@ -198,8 +199,13 @@ class PeerbridgePort extends Port {
     return this.#conn
   }
 
+  /** @param options `transfer`: messages are given away, and need not be copied */
+  configure({ transfer = false }) {
+    this.#transfer = transfer
+  }
+
   async sendMessage(buffer) {
-    await this.#conn.send(buffer)
+    await this.#conn.send(buffer, this.#transfer ? { transfer: [buffer] } : {})
   }
 
   async sendFile({ stream }, size) {

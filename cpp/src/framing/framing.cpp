@@ -526,7 +526,7 @@ struct Framing::State {
       // But small frames of bulk say that somebody talks there, and that the sender watches how soon they arrive.
       const bool watched = receiver.midway() && frame.size() <= kWatchedFrame;
       const bool patient = receiver.midway() && !watched;
-      const std::uint64_t most = watched ? config.ackBytes / 4
+      const std::uint64_t most = watched   ? config.ackBytes / 4
                                  : patient ? std::max(config.ackBytes, config.windowBytes / 4)
                                            : config.ackBytes;
       if (untoldBytes >= most) wantAck = true;

@@ -72,9 +72,9 @@ class PeerJsWire final : public Wire {
   [[nodiscard]] std::optional<Delivery> delivery() override;
 
   /// What is queued still goes, then the close frame where the serialization has one and the peer knows it. Drained,
-  /// when the channel's buffer is empty or did not shrink for closeTimeout, says that the channel shall be closed, not in
-  /// its first second where it has no goodbye and nothing came through it;
-  /// Closed comes after another closeTimeout, and after 5 × closeTimeout altogether.
+  /// when the channel's buffer is empty or did not shrink for closeTimeout, says that the channel shall be closed, not
+  /// in its first second where it has no goodbye and nothing came through it; Closed comes after another closeTimeout,
+  /// and after 5 × closeTimeout altogether.
   void close(std::string_view reason, Millis now) override;
   [[nodiscard]] bool closing() const override { return closing_ || over_; }
   void abort(std::string_view reason, ErrorCode error) override;
