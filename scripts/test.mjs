@@ -255,8 +255,8 @@ setup('test')
 rmSync(reports, { recursive: true, force: true })
 mkdirSync(reports, { recursive: true })
 
-/** These leave a processor idle, all or most of the time, and are in no hurry. */
-const together = [['lint', 'types'], ['core', 'package']]
+/** These know one processor each. */
+const together = [['lint', 'types']]
 
 const results = new Map()
 async function run(name) {
