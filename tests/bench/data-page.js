@@ -75,7 +75,7 @@ window.lab = {
   /** Of the lanes that share this page, this one is asked from now on. */
   use(kind, options) {
     port = ports[kind]
-    port.configure?.(options)
+    port.configure(options)
   },
 
   async opened() {

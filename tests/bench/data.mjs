@@ -131,6 +131,11 @@ class Lab {
       await warm(pair, variant)
       return pair
     }
+    const leave = async () => {
+      for (const pair of pairs.values()) await pair.close()
+      pairs.clear()
+      warmed.clear()
+    }
     const results = Object.fromEntries(variants.map(({ key }) => [key, []]))
     const works = {}
     try {
@@ -140,7 +145,7 @@ class Lab {
         const order = [...variants.slice(shift), ...variants.slice(0, shift)]
         if (Math.floor(turn / variants.length) % 2) order.reverse()
         // All are warm before the first of a round is measured.
-        if (!alone) for (const variant of variants) await enter(variant)
+        if (!alone && !warmed.size) for (const variant of variants) await enter(variant)
         for (const variant of order) {
           const pair = await enter(variant)
           const profiled = this.#given.profile && turn === 0 && pair.a.inspect
@@ -150,21 +155,13 @@ class Lab {
           results[variant.key].push(await measure(pair, variant))
           if (watch) (works[variant.key] ??= []).push(watch())
           await profiled?.()
-          if (alone) {
-            pairs.clear()
-            warmed.clear()
-            await pair.close()
-          }
+          if (alone) await leave()
         }
-        if (fresh && (turn + 1) % turns === 0) {
-          for (const pair of pairs.values()) await pair.close()
-          pairs.clear()
-          warmed.clear()
-        }
+        if (fresh && (turn + 1) % turns === 0) await leave()
       }
     }
     finally {
-      for (const pair of pairs.values()) await pair.close()
+      await leave()
     }
     for (const [key, watched] of Object.entries(works)) console.log(`\nseconds of CPU, ${names[key] ?? key}\n${table(...worked(watched))}`)
     return results
