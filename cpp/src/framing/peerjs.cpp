@@ -338,6 +338,7 @@ void PeerJsWire::unsend() {
   --stats_.framesSent;
 }
 
+/// PeerJS before 1.5 knows no such words.
 std::string_view PeerJsWire::goodbye() const { return legacy_ ? std::string_view() : closeFrame(serialization_); }
 
 Action PeerJsWire::next(std::uint64_t bufferedAmount, Millis now, Slot slot) {
@@ -361,7 +362,6 @@ Action PeerJsWire::next(std::uint64_t bufferedAmount, Millis now, Slot slot) {
   if (Ring<Message>* queue = nextQueue()) return cut(*queue);
   leave(bufferedAmount);
   if (closing_ && !drainedTold_) {
-    // PeerJS before 1.5 knows no such words: the channel can close the sooner.
     const std::string_view goodbye = this->goodbye();
     if (!std::exchange(closeSent_, true) && !peerClosing_ && !goodbye.empty()) {
       std::memcpy(buffer(goodbye.size()), goodbye.data(), goodbye.size());
