@@ -170,6 +170,7 @@ struct Slots {
   double frame = 0;
   double frameLength = 0;
   double text = 0;
+  double last = 0;
 };
 Slots slots;
 
@@ -317,6 +318,8 @@ EMSCRIPTEN_KEEPALIVE std::uint32_t pb_pump(std::uint32_t endpoint, std::uint32_t
   slots.frame = address(action.frame);
   slots.frameLength = static_cast<double>(action.frameLength);
   slots.text = action.text ? 1 : 0;
+  slots.last = action.last ? 1 : 0;
+  if (action.last) stand(found);
   return static_cast<std::uint32_t>(action.kind);
 }
 

@@ -692,7 +692,7 @@ Action Endpoint::pump(ConnectionHandle connection, ChannelHandle channel, std::u
   const std::optional<Slot> slot = found->slotOf(channel);
   if (!slot) return {};
   const Action action = wire->next(bufferedAmount, now, *slot);
-  if (action.kind == ActionKind::Wait) {
+  if (action.kind == ActionKind::Wait || action.last) {
     // Room that came up, messages that were acknowledged meanwhile.
     found->report(now);
     state_->arm(connection, *found);

@@ -186,7 +186,7 @@ class WasmCore implements Core {
   readonly #slots: number
   readonly #deliverySlots: number
   readonly #standing: number
-  readonly #action: PumpAction = { kind: 'wait', low: 0, ticket: 0, offset: 0, target: nothing, frame: nothing, text: false }
+  readonly #action: PumpAction = { kind: 'wait', low: 0, ticket: 0, offset: 0, target: nothing, frame: nothing, text: false, last: false }
   #endpoint: number
   // What the last call said: other endpoints write to the same places.
   #deadline = Infinity
@@ -227,8 +227,8 @@ class WasmCore implements Core {
     return output
   }
 
-  deadline(): number | null {
-    return this.#deadline === Infinity ? null : this.#deadline
+  deadline(): number {
+    return this.#deadline
   }
 
   put(connection: number, lane: Lane, format: number, bytes: Uint8Array): boolean {
@@ -282,6 +282,8 @@ class WasmCore implements Core {
       const pointer = slot(f64, at + 5)
       action.frame = this.wasm.HEAPU8.subarray(pointer, pointer + slot(f64, at + 6))
       action.text = f64[at + 7] === 1
+      action.last = f64[at + 8] === 1
+      if (action.last) this.#stand()
     }
     return action
   }

@@ -385,10 +385,12 @@ export interface PumpAction {
   ticket: number
   offset: number
   target: Uint8Array<ArrayBuffer>
-  /** send, and after the filling fill-send: hand it to the channel's send() at once, then ask again. */
+  /** send, and after the filling fill-send: hand it to the channel's send() at once, then ask again, unless it is the last. */
   frame: Uint8Array<ArrayBuffer>
   /** send and fill-send: it is UTF-8 and travels as text. */
   text: boolean
+  /** send and fill-send: nothing else wants to leave through this channel now. */
+  last: boolean
 }
 
 /** A piece of an incoming message, as a view of the frame that the driver handed in, or of memory of its own. */
@@ -424,8 +426,8 @@ export interface CodedDescription {
 export interface Core {
   handle(input: CoreInput, now: number): void
   poll(): CoreOutput | null
-  /** When to call `handle({ type: 'timeout' })`, on the clock of `now`; null when never. */
-  deadline(): number | null
+  /** When to call `handle({ type: 'timeout' })`, on the clock of `now`; Infinity when never. */
+  deadline(): number
 
   // ---- data border
   /** A small message (≤ inlineLimit): copied at once. False when refused: the connection is closing or too much waits. */

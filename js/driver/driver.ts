@@ -48,7 +48,7 @@ export interface Runtime {
   /** See timer.ts. */
   timer(fire: () => void): { set(at: number | null): void, dispose(): void }
   /** See turn.ts. */
-  turn(flush: () => void): { add(bytes: number, soon: boolean): void, dispose(): void }
+  turn(flush: () => number, soon: (now: () => void) => void): { add(bytes: number, soon: boolean): void, dispose(): void }
   /** See ../signaling/choose.ts. */
   transport(first: SignalingTransport): SignalingTransport
   /** See ../signaling/tap.ts. */
@@ -135,6 +135,7 @@ interface Channel {
 const defaultMaxMessageSize = 65_536
 /** The core counts in 32 bits. */
 const largestMessageSize = 0x3fff_ffff
+const settled = Promise.resolve()
 
 const isEvent = (type: string): boolean =>
   type.startsWith('peer-') || type.startsWith('connection-') || type === 'room' || type === 'delivered' || type === 'warning'
@@ -176,13 +177,15 @@ export class Driver {
   /** On its way since this was made. */
   runtime!: Promise<Runtime>
   #draining = false
+  /** What the core is told now happened then: to read the clock takes more than a microsecond. */
+  #time = 0
   #timer: ReturnType<Runtime['timer']> | null = null
   #turn: ReturnType<Runtime['turn']> | null = null
   #spare: ReturnType<Runtime['spare']> | null = null
   #relays: ReturnType<Runtime['relays']> | null = null
   /** For a connection that is wanted before the core is there: the first one of a page takes long, and then makes a certificate. */
   #first: RTCPeerConnection | null = null
-  #armed: number | null = null
+  #armed = Infinity
   #handle = -1
   #disposed = false
 
@@ -203,15 +206,23 @@ export class Driver {
     this.#transport = runtime.transport(this.#transport)
     this.#core = runtime.create(options.config, performance.now())
     this.#turn = runtime.turn(() => {
-      const awake = [...this.#awake]
-      this.#awake.clear()
-      for (const connection of awake) this.#run(() => this.#pump(connection))
+      this.#run(() => {
+        for (const connection of this.#awake) {
+          this.#awake.delete(connection)
+          this.#pump(connection)
+        }
+      })
+      return this.#time
+    }, (leave) => {
+      // What a listener sends leaves behind what was received with it.
+      if (this.#draining) this.#inbox.push(leave)
+      else void settled.then(leave)
     })
     this.#assemblies = runtime.assemblies()
     this.#timer = runtime.timer(() => {
-      this.#armed = null
+      this.#armed = Infinity
       // What it was armed for is often over: frames do not wait for their acknowledgement's turn.
-      if ((this.#core!.deadline() ?? Infinity) > performance.now()) this.#arm(this.#core!)
+      if (this.#core!.deadline() > performance.now()) this.#arm(this.#core!)
       else this.feed({ type: 'timeout' })
     })
     if (options.turn) this.#relays = runtime.relays(options, this.#links)
@@ -261,7 +272,7 @@ export class Driver {
   feed(input: CoreInput): void {
     // Behind the way to the server, which begins in this turn too.
     if (input.type === 'connect' && !this.#core) queueMicrotask(() => this.#prepare())
-    this.#run(() => this.#core!.handle(input, performance.now()))
+    this.#run(() => this.#core!.handle(input, this.#time = performance.now()))
   }
 
   #prepare(): void {
@@ -306,12 +317,13 @@ export class Driver {
     const core = this.#core
     if (this.#draining || !core || this.#disposed) return
     this.#draining = true
+    this.#time = performance.now()
     try {
       while (!this.#disposed) {
         const output = core.poll()
         if (output) {
           if (isEvent(output.type)) this.#event(output as CoreEvent)
-          else this.#perform(output as CoreCommand, core)
+          else this.#perform(output as CoreCommand)
           continue
         }
         const mutate = this.#inbox.shift()
@@ -326,12 +338,13 @@ export class Driver {
     }
   }
 
+  /** One that comes too early looks again: most deadlines only move on, and setting a timer for each costs more. */
   #arm(core: Core): void {
-    const deadline = core.deadline()
-    // One that comes too early looks again: most deadlines only move on, and setting a timer for each costs more.
-    if (deadline === null || (this.#armed !== null && this.#armed <= deadline)) return
-    this.#armed = deadline
-    this.#timer!.set(deadline)
+    const late = (): boolean => core.deadline() < this.#armed
+    // An acknowledgement leaves with the answer, which is about to be written, or on its way already.
+    if (late()) void settled.then(() => {
+      if (!this.#awake.size && late()) this.#timer!.set(this.#armed = core.deadline())
+    })
   }
 
   #event(event: CoreEvent): void {
@@ -351,7 +364,7 @@ export class Driver {
     this.#assemblies?.forget(connection)
   }
 
-  #perform(command: CoreCommand, core: Core): void {
+  #perform(command: CoreCommand): void {
     switch (command.type) {
       case 'request-id': return this.#requestId(command.op)
       case 'signaling-connect': return this.#connectSignaling(command.transport, command.id, command.token)
@@ -426,7 +439,7 @@ export class Driver {
         // Handles that are made here are odd: those of the other side's.
         return guard(() => this.#options.hooks(command.connection)?.side(dc, command.channel % 2 ? this.#links.get(link)!.pc : null))
       }
-      case 'transmit': return this.#pump(command.connection, core)
+      case 'transmit': return this.#pump(command.connection)
       case 'message-dropped': return this.#assemblies!.forget(command.connection, command.marker)
       case 'transfer-read': {
         const { connection, transfer, offset, length } = command
@@ -708,7 +721,7 @@ export class Driver {
 
   /** While held, nothing is acknowledged. */
   hold(connection: number, held: boolean): void {
-    this.#core?.hold(connection, held, performance.now())
+    this.#core?.hold(connection, held, this.#time = performance.now())
     this.#wake(connection)
   }
 
@@ -743,20 +756,21 @@ export class Driver {
 
   #watchBuffer(channel: Channel, connection: number, lowThreshold: number): void {
     channel.dc.bufferedAmountLowThreshold = lowThreshold
-    channel.dc.onbufferedamountlow = () => this.#run(() => this.#pumpChannel(connection, channel, this.#core!))
+    channel.dc.onbufferedamountlow = () => this.#run(() => this.#pumpChannel(connection, channel))
   }
 
-  #pump(connection: number, core: Core = this.#core!): void {
+  #pump(connection: number): void {
     const carrier = this.#carriers.get(connection)
-    if (carrier) this.#pumpChannel(connection, carrier, core)
+    if (carrier) this.#pumpChannel(connection, carrier)
     const stripes = this.#stripes.get(connection)
-    if (stripes) for (const stripe of stripes) this.#pumpChannel(connection, stripe, core)
+    if (stripes) for (const stripe of stripes) this.#pumpChannel(connection, stripe)
   }
 
-  #pumpChannel(connection: number, { dc, handle }: Channel, core: Core): void {
+  #pumpChannel(connection: number, { dc, handle }: Channel): void {
+    const core = this.#core!
     if (dc.readyState !== 'open') return
-    for (;;) {
-      const action = core.pump(connection, handle, dc.bufferedAmount, performance.now())
+    for (let now = this.#time; ; now = performance.now()) {
+      const action = core.pump(connection, handle, dc.bufferedAmount, now)
       if (action.kind === 'wait') {
         if (action.low >= 0 && action.low !== dc.bufferedAmountLowThreshold) dc.bufferedAmountLowThreshold = action.low
         return
@@ -779,12 +793,13 @@ export class Driver {
         core.unsend(connection)
         return
       }
+      if (action.last) return
     }
   }
 
   #receive(channel: number, frame: ArrayBuffer, text: boolean): void {
     // All pieces first: a listener may send, and that is a mutation. The views are of `frame`, which is ours.
-    const deliveries = this.#core!.receive(channel, frame, text, performance.now())
+    const deliveries = this.#core!.receive(channel, frame, text, this.#time)
     for (const piece of deliveries) {
       // Not by guard(): a closure for each message is half of what handing it on costs.
       try {

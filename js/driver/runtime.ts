@@ -26,7 +26,7 @@ export async function loadRuntime(wasm?: CoreSource): Promise<Runtime> {
     transport: first => tap.on(chooseTransport(first)),
     join: (peer, room) => tap.join(peer, room),
     timer: fire => new PunctualTimer(fire),
-    turn: flush => new Turn(flush),
+    turn: (flush, soon) => new Turn(flush, soon),
     spare: rtc => new Spare(rtc),
     relays: (options, links) => new Relays(options, links),
     iterate, listen,

@@ -1,9 +1,9 @@
 // When what was sent leaves: at once, or with what follows.
 //
-// The first message after a pause leaves in the microtask behind it. Those that follow it closely wait for each other, so
-// that they share frames: each frame costs the browser as much as thousands of small messages. They wait until they fill a
-// frame, and at the latest until the next turn of the event loop. `await conn.send(…)` in a loop goes from microtask to
-// microtask, so that a turn can be long.
+// The first message after a pause leaves before the task is over in which it was sent. Those that follow it closely wait for
+// each other, so that they share frames: each frame costs the browser as much as thousands of small messages. They wait until
+// they fill a frame, and at the latest until the next turn of the event loop. `await conn.send(…)` in a loop goes from
+// microtask to microtask, so that a turn can be long.
 
 /** What comes so soon after the last flush, ms, belongs to the same burst. A round trip on one machine takes longer. */
 const burst = 0.25
@@ -11,15 +11,21 @@ const burst = 0.25
 const full = 65_536
 
 export class Turn {
-  readonly #flush: () => void
+  readonly #flush: () => number
+  readonly #soon: (now: () => void) => void
   readonly #channel = new MessageChannel()
   #waiting = false
   #posted = false
   #bytes = 0
   #last = -Infinity
 
-  constructor(flush: () => void) {
+  /**
+   * @param flush lets it leave, and answers when that was
+   * @param soon calls what it is given before this task is over
+   */
+  constructor(flush: () => number, soon: (now: () => void) => void) {
     this.#flush = flush
+    this.#soon = soon
     this.#channel.port1.onmessage = () => {
       this.#posted = false
       if (this.#bytes) this.#now()
@@ -40,14 +46,13 @@ export class Turn {
       return
     }
     this.#waiting = true
-    queueMicrotask(() => this.#now())
+    this.#soon(this.#now)
   }
 
-  #now(): void {
+  #now = (): void => {
     this.#waiting = false
     this.#bytes = 0
-    this.#flush()
-    this.#last = performance.now()
+    this.#last = this.#flush()
   }
 
   dispose(): void {

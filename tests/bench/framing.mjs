@@ -259,7 +259,7 @@ function hand(from, to) {
 function drain(end) {
   while (end.core.poll());
   const at = end.core.deadline()
-  if (at !== null && at <= performance.now()) {
+  if (at <= performance.now()) {
     end.core.handle({ type: 'timeout' }, performance.now())
     while (end.core.poll());
   }

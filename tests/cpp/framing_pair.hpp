@@ -124,9 +124,12 @@ class End {
   /// Performs actions until Wait; every frame goes to `wire`. Returns how many calls of next() there were.
   std::size_t pump(std::deque<Bytes>& wire, std::uint64_t& buffered, Millis now, std::size_t most = 1'000'000,
                    Slot slot = 0) {
+    bool last = false;
     for (std::size_t calls = 1; calls <= most; ++calls) {
       const Action action = framing.next(buffered, now, slot);
       if (action.kind == ActionKind::Wait) return calls;
+      EXPECT_FALSE(last) << "something left behind the last frame";
+      last = action.last;
       if (action.kind != ActionKind::Send && !fill(action)) return calls;
       if (action.kind == ActionKind::Fill) continue;
       wire.emplace_back(action.frame, action.frame + action.frameLength);

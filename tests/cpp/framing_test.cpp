@@ -112,6 +112,26 @@ TEST(Framing, SmallMessagesOfATurnShareAFrame) {
   EXPECT_EQ(pair.b.got, pair.a.sent);
 }
 
+TEST(Framing, WithTheLastFrameItSaysThatNothingElseWantsToLeave) {
+  Pair pair;
+  pair.attach();
+  EXPECT_FALSE(pair.a.framing.next(0, pair.now).last) << "what is no message";
+  pair.settle();
+  pair.a.put(Lane::Normal, "one");
+  EXPECT_TRUE(pair.a.framing.next(0, pair.now).last);
+  pair.a.put(Lane::Normal, "two");
+  pair.a.put(Lane::High, "three");
+  EXPECT_FALSE(pair.a.framing.next(0, pair.now).last);
+  EXPECT_TRUE(pair.a.framing.next(0, pair.now).last);
+  pair.a.put(Lane::Normal, "four");
+  pair.a.framing.ping(1);
+  EXPECT_FALSE(pair.a.framing.next(0, pair.now).last);
+  EXPECT_TRUE(pair.a.framing.next(0, pair.now).last);
+  pair.a.put(Lane::Normal, "five");
+  pair.a.framing.close("", pair.now);
+  EXPECT_FALSE(pair.a.framing.next(0, pair.now).last) << "CLOSE is still to come";
+}
+
 TEST(Framing, NoFrameIsLongerThanTheChannelAllows) {
   Pair pair;
   pair.attach(1'200);

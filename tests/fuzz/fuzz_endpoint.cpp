@@ -436,6 +436,7 @@ class World {
       Side& other = *sides_[static_cast<std::size_t>(1 - side.index)];
       Channel& to = other.channels[from->second.other];
       if (to.underway.size() < 256) to.underway.push_back(frame);
+      if (action.last) return;
     }
   }
 

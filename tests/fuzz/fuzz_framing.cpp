@@ -38,9 +38,12 @@ struct Side {
   bool open[kLaneCount] = {};
 
   void pump(unsigned most, std::uint64_t buffered, Millis now) {
+    bool last = false;
     while (most-- > 0) {
       const Action action = framing.next(buffered, now);
       if (action.kind == ActionKind::Wait) return;
+      check(!last);
+      last = action.last;
       if (action.kind != ActionKind::Send) {
         check(action.length > 0);
         std::memset(action.data, static_cast<int>(action.ticket & 0xff), action.length);

@@ -110,6 +110,7 @@ describe('the control border', () => {
     core.at = performance.now() + 50
     driver.feed({ type: 'network', change: 'online' })
     driver.feed({ type: 'network', change: 'online' })
+    await Promise.resolve()
     expect(vi.getTimerCount()).toBe(1)
     core.answer = () => { core.at = null; return [] }
     vi.advanceTimersByTime(49)
@@ -580,6 +581,11 @@ describe('RTCDataChannel', () => {
 })
 
 describe('the data border', () => {
+  const piece = (bytes: number[], more: Partial<Delivery>): Delivery => ({
+    connection: 2, lane: 1, format: 1, first: true, last: true, total: bytes.length, bytes: new Uint8Array(bytes),
+    transfer: 0, message: 0, piece: 0, ...more,
+  })
+
   it('pumps once for everything that is sent in one turn', async () => {
     const { driver } = await connected()
     const before = core.pumps
@@ -605,6 +611,48 @@ describe('the data border', () => {
     await vi.waitUntil(() => core.pumps > before)
     expect(core.pumps).toBe(before + 1)
     clock.mockRestore()
+  })
+
+  it('lets what a listener answers leave before the task is over that brought the message', async () => {
+    const { driver, channel } = await connected()
+    core.deliveries.push(piece([1], {}), piece([2], {}))
+    hooks.message = vi.fn(() => { driver.send(2, 1, 1, new Uint8Array(3)) })
+    core.actions.push({ kind: 'send', frame: new Uint8Array([7]) })
+    channel.onmessage!({ data: new ArrayBuffer(2) })
+    expect(core.puts).toHaveLength(2)
+    expect(channel.sent).toEqual([new Uint8Array([7])])
+  })
+
+  it('asks the core for nothing behind the last frame', async () => {
+    const { driver, channel } = await connected()
+    core.actions.push({ kind: 'send', frame: new Uint8Array([1]) }, { kind: 'send', frame: new Uint8Array([2]), last: true })
+    tell(driver, { type: 'transmit', connection: 2 })
+    expect(channel.sent).toHaveLength(2)
+    expect(core.pumps).toBe(2)
+  })
+
+  it('sets no timer for an acknowledgement that leaves with the answer', async () => {
+    const { driver, channel } = await connected()
+    const setTimer = vi.spyOn(globalThis, 'setTimeout')
+    core.deliveries.push(piece([1], {}))
+    hooks.message = vi.fn(() => {
+      core.at = performance.now() + 20
+      void Promise.resolve().then(() => driver.send(2, 0, 1, new Uint8Array(3)))
+    })
+    const pump = core.pump.bind(core)
+    core.pump = (connection, handle) => {
+      core.at = null
+      return pump(connection, handle)
+    }
+    channel.onmessage!({ data: new ArrayBuffer(2) })
+    await vi.waitUntil(() => core.pumps > 0)
+    expect(setTimer).not.toHaveBeenCalled()
+    core.deliveries.push(piece([1], {}))
+    hooks.message = vi.fn(() => { core.at = performance.now() + 20 })
+    channel.onmessage!({ data: new ArrayBuffer(2) })
+    await Promise.resolve()
+    expect(setTimer).toHaveBeenCalledOnce()
+    setTimer.mockRestore()
   })
 
   it('does not let a high message wait for company, nor as many as fill a frame', async () => {
@@ -694,11 +742,6 @@ describe('the data border', () => {
     const { driver } = await connected()
     core.closing = true
     expect(driver.send(2, 1, 1, new Uint8Array(1))).toBe(-1)
-  })
-
-  const piece = (bytes: number[], more: Partial<Delivery>): Delivery => ({
-    connection: 2, lane: 1, format: 1, first: true, last: true, total: bytes.length, bytes: new Uint8Array(bytes),
-    transfer: 0, message: 0, piece: 0, ...more,
   })
 
   it('hands a message in one piece on as it is, and collects others by lane', async () => {

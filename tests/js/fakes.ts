@@ -63,7 +63,7 @@ export class FakeCore implements Core {
   }
 
   poll(): CoreOutput | null { return this.outputs.shift() ?? null }
-  deadline(): number | null { return this.at }
+  deadline(): number { return this.at ?? Infinity }
   put(connection: number, lane: number, format: number, bytes: Uint8Array): boolean {
     if (this.closing) return false
     this.puts.push({ connection, lane, format, bytes: bytes.slice() })
@@ -87,7 +87,7 @@ export class FakeCore implements Core {
   pump(_connection: number, channel: number): PumpAction {
     this.pumps++
     this.pumped.push(channel)
-    return this.#guarded(() => ({ kind: 'wait', low: -1, text: false, ticket: 0, offset: 0, target: new Uint8Array(), frame: new Uint8Array(), ...this.actions.shift() }))
+    return this.#guarded(() => ({ kind: 'wait', low: -1, text: false, last: false, ticket: 0, offset: 0, target: new Uint8Array(), frame: new Uint8Array(), ...this.actions.shift() }))
   }
 
   unsend(): void { this.unsent++ }
@@ -131,7 +131,7 @@ export const runtime = (core: FakeCore): Runtime => ({
   watch: watchEnvironment,
   path: readPath,
   timer: fire => new PunctualTimer(fire),
-  turn: flush => new Turn(flush),
+  turn: (flush, soon) => new Turn(flush, soon),
   spare: rtc => new Spare(rtc),
   iterate, listen,
   messages: (driver, owner) => new Messages(driver, owner),

@@ -660,6 +660,7 @@ void Node::pump(ConnectionHandle connection, ChannelHandle channel) {
     }
     world_.give(index, World::Flight::What::Frame,
                 std::string(reinterpret_cast<const char*>(action.frame), action.frameLength));
+    if (action.last) return;
   }
 }
 

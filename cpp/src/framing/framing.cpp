@@ -253,8 +253,7 @@ struct Framing::State {
 
   [[nodiscard]] Action nextData(Slot slot, bool highOnly, Millis now) {
     const Replay::Frame* frame = nullptr;
-    const Action action =
-        sender.step({slot, frameLimit, acknowledgeable(), acknowledgeableBytes(), highOnly, now}, frame);
+    Action action = sender.step({slot, frameLimit, acknowledgeable(), acknowledgeableBytes(), highOnly, now}, frame);
     if (frame == nullptr) return action;
     if (frame->length > frameLimit) {
       violation(Rule::NewChannelIsTooNarrowForWhatHasToBeSentAgain);
@@ -266,6 +265,8 @@ struct Framing::State {
     lastLane = frame->lane;
     lastWasReplay = sender.send(lastLane, slot, now);
     stats.framesReplayed += lastWasReplay ? 1 : 0;
+    // Where something waits for room, next() has more to say.
+    action.last = now < ackAt && sender.drained() && !wants(slot);
     return action;
   }
 

@@ -114,6 +114,8 @@ struct Action {
   std::size_t frameLength = 0;
   /// Send, FillSend: the frame is UTF-8 and travels as text.
   bool text = false;
+  /// Send, FillSend: nothing else wants to leave through this channel, so that there is nothing to ask again for.
+  bool last = false;
   /// Wait: the bufferedAmountLowThreshold that suits.
   std::uint64_t low = kLowAsItIs;
 };
