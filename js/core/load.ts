@@ -328,11 +328,14 @@ class WasmCore implements Core {
       const offset = slot(f64, at + 3)
       if (transfer && !pointer) {
         const before = pieces.at(-1)
-        // Pieces of one file become one: the next moves behind the last.
+        // Pieces of one file become one: the shorter moves to the other, over what was between them, which was read.
         if (before?.transfer === transfer && before.connection === connection && before.bytes.buffer === frame) {
           const { byteOffset, length: already } = before.bytes
-          new Uint8Array(frame).copyWithin(byteOffset + already, offset, offset + length)
-          before.bytes = new Uint8Array(frame, byteOffset, already + length)
+          const start = already < length ? offset - already : byteOffset
+          const all = new Uint8Array(frame)
+          if (start === byteOffset) all.copyWithin(byteOffset + already, offset, offset + length)
+          else all.copyWithin(start, byteOffset, byteOffset + already)
+          before.bytes = all.subarray(start, start + already + length)
           continue
         }
       }

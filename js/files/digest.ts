@@ -3,8 +3,11 @@
 
 import { noop } from '../events.js'
 
-/** Chromium takes nearly twice as long for a MiB in one piece: above some 900 KiB it seems to ask the system for memory each time. */
-export const pieceSize = 262_144
+/**
+ * What comes in one of the longest frames, which then is hashed where it lies. Chromium takes nearly twice as long for a MiB in
+ * one piece: above some 900 KiB it seems to ask the system for memory each time.
+ */
+export const pieceSize = 261_888
 const hashSize = 32
 /** More pieces than this are not being hashed at once: whoever adds has to wait then. */
 const most = 16

@@ -280,7 +280,8 @@ std::size_t longestFrameAt(std::uint64_t bytesPerMillisecond, std::size_t maxMes
 }
 
 TEST(Framing, BulkUsesLongerFramesWhereThePathIsFast) {
-  EXPECT_EQ(longestFrameAt(20'000, 262'144), 131'072u);
+  EXPECT_EQ(longestFrameAt(20'000, 262'144), 262'144u);
+  EXPECT_EQ(longestFrameAt(8'000, 262'144), 131'072u);
   EXPECT_EQ(longestFrameAt(1'000, 262'144), 65'536u);
   EXPECT_EQ(longestFrameAt(20'000, 100'000), 65'536u);
 }
@@ -725,7 +726,7 @@ TEST(Framing, AfterAbortEverythingIsANoOp) {
 
 TEST_F(FramingHostile, AnEmptyFrame) { expectViolation({}, "an empty frame"); }
 
-TEST_F(FramingHostile, AFrameAboveTheLimit) { expectViolation(Bytes(131'073), "a frame above the limit"); }
+TEST_F(FramingHostile, AFrameAboveTheLimit) { expectViolation(Bytes(262'145), "a frame above the limit"); }
 
 TEST_F(FramingHostile, AnUnknownFrameType) {
   receive(FrameText(0x40u));

@@ -130,19 +130,19 @@ TEST_F(TransferTest, SeveralReadsAreUnderWayBeforeTheFirstIsAnswered) {
     if (event.kind == Kind::TransferRead) reads.emplace_back(event.offset, event.length);
   }
   const std::vector<std::pair<std::uint64_t, std::uint64_t>> expected = {
-      {0, 262'144}, {262'144, 262'144}, {524'288, 262'144}, {786'432, 262'144}};
+      {0, 261'888}, {261'888, 261'888}, {523'776, 261'888}, {785'664, 261'888}};
   EXPECT_EQ(reads, expected);
 }
 
 TEST_F(TransferTest, NoReadGoesBeyondTheDeclaredSizeAndALastOneAsksForTheEnd) {
   begin(300'000, 300'000);
   EXPECT_EQ(pair.a.count(Kind::TransferRead), 2u);
-  EXPECT_EQ(pair.a.events.back().offset, 262'144u);
-  EXPECT_EQ(pair.a.events.back().length, 37'856u);
-  pair.a.supply(kOut, 0, 262'144);
+  EXPECT_EQ(pair.a.events.back().offset, 261'888u);
+  EXPECT_EQ(pair.a.events.back().length, 38'112u);
+  pair.a.supply(kOut, 0, 261'888);
   pair.settle();
   EXPECT_EQ(pair.a.count(Kind::TransferRead), 2u);
-  pair.a.supply(kOut, 262'144, 37'856);
+  pair.a.supply(kOut, 261'888, 38'112);
   pair.a.poll();
   EXPECT_EQ(pair.a.count(Kind::TransferRead), 3u);
   EXPECT_EQ(pair.a.events.back().offset, 300'000u);
@@ -161,7 +161,7 @@ TEST_F(TransferTest, ManyTransfersReadAheadLessEach) {
   for (const FramingEvent& event : pair.a.events) {
     if (event.kind == Kind::TransferRead) total += event.length;
   }
-  EXPECT_LE(total, 200u * 4 * 16'384 + 4 * 262'144);
+  EXPECT_LE(total, 200u * 4 * 16'384 + 4 * 261'888);
 }
 
 TEST_F(TransferTest, ASinkThatDoesNotConsumeStopsTheSenderAtTheWindow) {

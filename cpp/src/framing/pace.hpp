@@ -68,7 +68,7 @@ class Pace {
   /// How late the turns of a busy page come.
   static constexpr Millis kLate = 25;
   /// What one frame may take. Each costs both pages as much as many kilobytes in it.
-  static constexpr Millis kFrame = 16;
+  static constexpr Millis kFrame = 24;
   static constexpr std::uint64_t kLeast = 81'920;
   static constexpr std::uint64_t kUnknown = 458'752;
   static constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};

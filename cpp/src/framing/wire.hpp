@@ -41,7 +41,7 @@ inline constexpr std::size_t kHeadBytes = 96;
 
 struct FramingConfig {
   /// Largest frame that is sent (the channel and the peer may lower that) and accepted (never below 16 KiB).
-  std::size_t maxFrameBytes = 131'072;
+  std::size_t maxFrameBytes = 262'144;
   /// Frames of small messages are no longer, and those of what is large are not where the path is slow (see Pace).
   std::size_t frameBytes = 65'536;
   /// Frame size of Bulk and File while High, or Normal messages up to 16 KiB, were used within the last second.
@@ -83,8 +83,10 @@ struct FramingConfig {
   /// File bytes that may be on their way beyond what the receiver consumed, for each transfer. The sender hears of each
   /// eighth that was consumed, which acknowledges too: sooner than an ACK would have to.
   std::uint64_t transferWindowBytes = 6'291'456;
-  /// Length of one TransferRead; four are under way (of less bytes when many transfers run at once).
-  std::uint64_t transferReadBytes = 262'144;
+  /// Length of one TransferRead; four are under way (of less bytes when many transfers run at once). A little less than
+  /// the longest frame, or the halves and quarters of it: then each frame holds one piece, which nobody has to move,
+  /// and of the longest just what is hashed at once.
+  std::uint64_t transferReadBytes = 261'888;
 };
 
 /// Identifies one queued message or transfer piece towards the caller. 0 is none.
