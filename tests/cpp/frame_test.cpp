@@ -216,7 +216,7 @@ TEST(Frame, WhatIsWrittenIsWhatTheVectorsSay) {
   pair.pumpA();
   ASSERT_EQ(pair.toB.size(), 2u);
   EXPECT_EQ(toHex(pair.toB[0]),
-            "0101808008"
+            "0101808010"
             "000080808008");
   EXPECT_EQ(toHex(pair.toB[1]), "0201002d0568656c6c6f");
   pair.dropWire();

@@ -573,7 +573,7 @@ TEST(Framing, ASignalTravelsInFrontAndIsDroppedWithItsChannel) {
   pair.settle();
   pair.a.put(Lane::High, "high");
   EXPECT_TRUE(pair.a.framing.signal(R"({"type":"OFFER"})"));
-  EXPECT_FALSE(pair.a.framing.signal(std::string(140'000, ' ')));
+  EXPECT_FALSE(pair.a.framing.signal(std::string(270'000, ' ')));
   pair.pumpA();
   EXPECT_EQ(typesOf(pair.toB), "82");
   pair.settle();
