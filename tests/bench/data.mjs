@@ -152,7 +152,12 @@ class Lab {
             ? await profile(this.#given.profile, `${figure}-${variant.key}`, pair)
             : null
           const watch = this.#given.cpu && work(pair.processes)
-          results[variant.key].push(await measure(pair, variant))
+          try {
+            results[variant.key].push(await measure(pair, variant))
+          }
+          catch (cause) {
+            throw new Error(`${figure}, ${variant.key}, turn ${turn + 1}: ${cause.message}`, { cause })
+          }
           if (watch) (works[variant.key] ??= []).push(watch())
           await profiled?.()
           if (alone) await leave()
