@@ -97,7 +97,7 @@ inline constexpr Ticket kTooBig = ~Ticket{0};
 enum class ActionKind : std::uint8_t {
   Wait,      ///< nothing to do until put(), queue(), receive(), a lower bufferedAmount or the deadline
   Fill,      ///< copy `length` bytes of the message `ticket`, from `offset`, to `data`; then call next() again
-  Send,      ///< hand `frame` to RTCDataChannel.send(); then call next() again, or unsend() if it threw
+  Send,      ///< hand `frame` to RTCDataChannel.send(); then next() again unless `last`, or unsend() if it threw
   FillSend,  ///< both, one after the other
 };
 
