@@ -12,12 +12,13 @@ let opened
 let lane
 let arrived
 let counted = () => 0
-const patience = 240_000
+/** Small messages take a second. */
+const patience = { small: 60_000, large: 240_000 }
 
 /** What the other side is about to send. Resolves, through arrived(), with when it was complete. */
-function expect(listen) {
+function expect(listen, within = patience.large) {
   arrived = new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error('it did not arrive')), patience)
+    const late = setTimeout(() => reject(new Error('it did not arrive')), within)
     const done = result => (clearTimeout(late), resolve({ at: now(), ...result }))
     listen(done, message => (clearTimeout(late), reject(new Error(message))))
   })
@@ -143,6 +144,18 @@ window.lab = {
     void port.sendFile(source(Infinity))
   },
 
+  /** How things stand, for who wants to know why something did not arrive. */
+  async state() {
+    const states = {}
+    for (const [kind, { channel, connection }] of Object.entries(ports)) {
+      const { id, readyState, bufferedAmount, bufferedAmountLowThreshold } = channel
+      const stats = await connection?.stats()
+      states[kind] = { id, readyState, bufferedAmount, bufferedAmountLowThreshold, stats }
+    }
+    const report = [...(await lane.connection?.getStats() ?? new Map()).values()]
+    return { counted: counted(), states, channels: report.filter(({ type }) => type === 'data-channel'), log: lane.log.slice(-20) }
+  },
+
   /** What came of the file so far, and when. */
   received: () => ({ bytes: counted(), at: performance.now() }),
 
@@ -151,12 +164,13 @@ window.lab = {
   expectSmall(count, length) {
     expect((done, fail) => {
       let next = 0
+      counted = () => next
       port.message = (data) => {
         const view = data instanceof ArrayBuffer ? new DataView(data) : new DataView(data.buffer, data.byteOffset, data.byteLength)
         if (view.byteLength !== length || view.getUint32(0) !== next) return fail(`message ${next} is missing`)
         if (++next === count) done({})
       }
-    })
+    }, patience.small)
   },
 
   async sendSmall(count, length) {

@@ -12,6 +12,7 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
 import { launchChromium, launchFirefox } from '../reach/lab/browser.mjs'
 import { load, options, sleep } from '../reach/lab/lab.mjs'
 import { serve } from '../reach/lab/server.mjs'
@@ -128,8 +129,18 @@ class Lab {
       if (home !== variant) await Promise.all([pair.a, pair.b].map(page => page.call('use', variant.kind, variant.options ?? {})))
       if (warmed.has(variant)) return pair
       warmed.add(variant)
-      await warm(pair, variant)
+      await explained(warm, pair, variant, 'before the first turn')
       return pair
+    }
+    // What fails says where, and how things stand at both ends.
+    const explained = async (act, pair, variant, when) => {
+      try {
+        return await act(pair, variant)
+      }
+      catch (cause) {
+        const [sender, receiver] = await Promise.all([pair.a, pair.b].map(page => page.call('state').catch(error => error.message)))
+        throw new Error(`${figure}, ${variant.key}, ${when}: ${cause.message}\n${inspect({ sender, receiver }, { depth: 6, breakLength: 160 })}`, { cause })
+      }
     }
     const leave = async () => {
       for (const pair of pairs.values()) await pair.close()
@@ -152,12 +163,7 @@ class Lab {
             ? await profile(this.#given.profile, `${figure}-${variant.key}`, pair)
             : null
           const watch = this.#given.cpu && work(pair.processes)
-          try {
-            results[variant.key].push(await measure(pair, variant))
-          }
-          catch (cause) {
-            throw new Error(`${figure}, ${variant.key}, turn ${turn + 1}: ${cause.message}`, { cause })
-          }
+          results[variant.key].push(await explained(measure, pair, variant, `turn ${turn + 1}`))
           if (watch) (works[variant.key] ??= []).push(watch())
           await profiled?.()
           if (alone) await leave()
