@@ -307,10 +307,8 @@ EMSCRIPTEN_KEEPALIVE std::uint32_t pb_pump(std::uint32_t endpoint, std::uint32_t
   if (found == nullptr) return 0;
   const Action action = found->pump(connection, channel, static_cast<std::uint64_t>(bufferedAmount), millis(now));
   slots.length = action.low == peerbridge::kLowAsItIs ? -1 : static_cast<double>(action.low);
-  if (action.kind == ActionKind::Wait) {
-    stand(found);
-    return 0;
-  }
+  if (action.kind == ActionKind::Wait || action.last) stand(found);
+  if (action.kind == ActionKind::Wait) return 0;
   slots.pointer = address(action.data);
   slots.length = static_cast<double>(action.length);
   slots.ticket = action.ticket;
@@ -319,7 +317,6 @@ EMSCRIPTEN_KEEPALIVE std::uint32_t pb_pump(std::uint32_t endpoint, std::uint32_t
   slots.frameLength = static_cast<double>(action.frameLength);
   slots.text = action.text ? 1 : 0;
   slots.last = action.last ? 1 : 0;
-  if (action.last) stand(found);
   return static_cast<std::uint32_t>(action.kind);
 }
 

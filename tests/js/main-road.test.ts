@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type DataConnection, type MediaConnection, Peer, type PeerOptions, type Transfer } from '../../js/index.js'
 import type { Emitter } from '../../js/events.js'
-import { Digest } from '../../js/files/digest.js'
+import { Digest, pieceSize } from '../../js/files/digest.js'
 import { Hub, LoopPeerConnection } from './loopback.js'
 
 let hub: Hub
@@ -141,6 +141,15 @@ describe('the main road', () => {
     void ab.send(1)
     await ab.delivered()
     await ab.delivered()
+  })
+
+  it('reads a file in the pieces that are hashed', async () => {
+    const { ab, ba } = await pair()
+    ba.on('transfer', transfer => void transfer.accept())
+    const blob = new Blob([new Uint8Array(3 * pieceSize)])
+    const slice = vi.spyOn(blob, 'slice')
+    await ab.sendFile(blob).done
+    expect(slice.mock.calls.slice(0, 3)).toEqual([[0, pieceSize], [pieceSize, 2 * pieceSize], [2 * pieceSize, 3 * pieceSize]])
   })
 
   it('sends a file under its name, with progress, both into memory and into a sink', async () => {
