@@ -161,7 +161,7 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
    * other side stops once its window is full, its send() promises wait, and memory here stays flat. Files have windows of
    * their own. Answers to your own requests still come, where the window lets them. When the connection closes, what was kept
    * is emitted first. Twice is harmless; before 'open' it holds from the first message on. PeerJS cannot be asked to stop:
-   * what it sends meanwhile is all kept.
+   * what it sends meanwhile is kept up to `limits.maxUnfinishedBytes`, and beyond that the connection is closed.
    */
   pause(): void {
     this.#paused = true

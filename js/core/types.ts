@@ -344,7 +344,11 @@ export interface CoreLimits {
    * @default 256
    */
   maxUnfinishedMessages?: number
-  /** Bytes of all unfinished messages of one connection to a PeerJS peer; a piece counts as 1 KiB at least. @default 1_073_741_824 */
+  /**
+   * Bytes of all unfinished messages of one connection to a PeerJS peer, where a piece counts as 1 KiB at least; and bytes of
+   * what is kept while such a connection is paused. Beyond either it is closed with 'protocol-violation'.
+   * @default 1_073_741_824
+   */
   maxUnfinishedBytes?: number
   /** Milliseconds that the next piece of one may take; then what came of it is dropped. @default 60_000 */
   unfinishedTimeout?: number

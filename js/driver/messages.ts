@@ -3,7 +3,7 @@
 //
 // Loaded with the core. Who calls: DataConnection, once it is open; before, there is nothing to send and nothing comes.
 
-import { Format, Lane, type ConnectionState, type CoreEvent, type WireProtocol } from '../core/types.js'
+import { Format, Lane, type ConnectionState, type CoreEvent, type CoreLimits, type WireProtocol } from '../core/types.js'
 import { PeerError, type PeerErrorCode } from '../errors.js'
 import { type Deferred, deferred, guard, rejected } from '../events.js'
 import { Channels, type ChannelOptions, type PeerChannel } from './channels.js'
@@ -16,6 +16,7 @@ import { Unacknowledged } from './unacknowledged.js'
 
 /** The connection that messages belong to. */
 export interface MessagesOwner extends SerializationOwner {
+  readonly provider: SerializationOwner['provider'] & { options: { limits?: CoreLimits } }
   readonly handle: number
   readonly peer: string
   readonly handler: RequestHandler | null
@@ -59,6 +60,8 @@ const priorities: readonly Priority[] = ['high', 'normal', 'bulk']
 /** After so many bytes or messages the core is asked to tell when they are delivered, so that they can be forgotten. */
 const markedBytes = 65_536
 const markedMessages = 1024
+/** A message that is kept takes so many bytes beside its own, at least. */
+const keptCost = 64
 
 export class Messages {
   readonly #driver: Driver
@@ -87,11 +90,17 @@ export class Messages {
   readonly #kept: (ArrayBuffer | number)[] = []
   /** Of #kept, so many places are handed over. */
   #taken = 0
+  /** What is kept takes so many bytes, */
+  #keptBytes = 0
+  /** and may take so many; -1 once it was more: all that comes behind that is lost. */
+  #maxKeptBytes: number
   #flushing = false
 
   constructor(driver: Driver, owner: MessagesOwner) {
     this.#driver = driver
     this.#owner = owner
+    // What one of ours sends ends with its window.
+    this.#maxKeptBytes = this.#isForeign ? owner.provider.options.limits?.maxUnfinishedBytes ?? 1_073_741_824 : Infinity
     this.#requests = new Requests(this, owner)
     this.#channels = new Channels(this, driver, owner)
     if (this.#isForeign || owner.named) this.#prepare()
@@ -314,11 +323,20 @@ export class Messages {
   message(format: number, bytes: Uint8Array<ArrayBuffer>, lane: Lane): void {
     if (format === Format.response) return this.#requests.answered(bytes)
     if (format === Format.channel) return this.#channels.closedThere(bytes)
-    if (this.#kept.length || this.#owner.paused) {
-      this.#kept.push(bytes.buffer, bytes.byteOffset, bytes.length, format, lane)
-      return
-    }
+    if (this.#kept.length || this.#owner.paused || this.#maxKeptBytes < 0) return this.#keep(format, bytes, lane)
     this.#read(format, bytes, lane)
+  }
+
+  #keep(format: number, bytes: Uint8Array<ArrayBuffer>, lane: Lane): void {
+    const most = this.#maxKeptBytes
+    if (most < 0) return
+    this.#kept.push(bytes.buffer, bytes.byteOffset, bytes.length, format, lane)
+    this.#keptBytes += bytes.length + keptCost
+    if (this.#keptBytes <= most) return
+    this.#maxKeptBytes = -1
+    this.#owner._error('protocol-violation', `${this.#owner.peer} uses PeerJS, which cannot be asked to stop, and sent more than ${most} bytes `
+      + 'while this connection was paused: it is closed. Resume sooner, or raise limits.maxUnfinishedBytes.')
+    this.#owner.close()
   }
 
   #read(format: number, bytes: Uint8Array<ArrayBuffer>, lane: Lane): void {
@@ -372,6 +390,7 @@ export class Messages {
         this.#taken = 0
       }
       else kept[this.#taken - 5] = 0
+      this.#keptBytes -= length + keptCost
       guard(() => this.#read(format, new Uint8Array(buffer, offset, length), lane))
     }
     this.#flushing = false

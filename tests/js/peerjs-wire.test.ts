@@ -105,6 +105,38 @@ describe('toward PeerJS', () => {
     expect(pack({ __peerData: { type: 'close' } })).toEqual(new Uint8Array(Buffer.from(close.binary, 'hex')))
   })
 
+  it('keeps for a paused connection what its limit allows, emits that, and closes with an error beyond', async () => {
+    const [ab, ba] = await spoken({}, { limits: { maxUnfinishedBytes: 100_000 } })
+    const log: unknown[] = []
+    ba.on('data', (data: ArrayBuffer) => log.push(data.byteLength))
+    ba.on('close', () => log.push('close'))
+    ba.pause()
+    const error = errorOf(ba)
+    for (let i = 0; i < 100; i++) void ab.send(bytes(10_000))
+    expect(await error).toMatchObject({ type: 'protocol-violation', message: expect.stringContaining('limits.maxUnfinishedBytes') as unknown })
+    // What came between is lost, so nothing behind that is emitted.
+    ba.resume()
+    await event(ba, 'close')
+    expect(log).toEqual([...Array.from({ length: 10 }, () => 10_000), 'close'])
+  })
+
+  it('takes any amount from a connection that is paused and resumed message by message', async () => {
+    const [ab, ba] = await spoken({}, { limits: { maxUnfinishedBytes: 100_000 } })
+    void (async () => {
+      for (let i = 0; i < 100; i++) {
+        await ab.send(bytes(10_000))
+        await ab.delivered()
+      }
+      ab.close()
+    })()
+    let count = 0
+    for await (const data of ba) {
+      expect((data as ArrayBuffer).byteLength).toBe(10_000)
+      count++
+    }
+    expect(count).toBe(100)
+  })
+
   it('refuses JSON that PeerJS would not send, as an error of the connection, and sends nothing', async () => {
     const [ab, ba] = await spoken({ serialization: 'json' })
     const frames = wire(ab)
