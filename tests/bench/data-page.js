@@ -43,17 +43,11 @@ function watchGaps() {
     ? () => void scheduler.postTask(look, { delay: 1, priority: 'user-blocking' })
     : () => setTimeout(look, 1)
   next()
-  const tasks = []
-  const observer = new PerformanceObserver(list => tasks.push(...list.getEntries().map(({ duration }) => duration)))
-  // Firefox knows no long tasks.
-  if (PerformanceObserver.supportedEntryTypes.includes('longtask')) observer.observe({ type: 'longtask' })
   return () => {
     stopped = true
     gaps.push(performance.now() - before - 1)
-    tasks.push(...observer.takeRecords().map(({ duration }) => duration))
-    observer.disconnect()
     gaps.sort((x, y) => x - y)
-    return { longest: gaps.at(-1), most: gaps[Math.floor((gaps.length - 1) * 0.999)], longtask: Math.max(0, ...tasks) }
+    return { longest: gaps.at(-1), most: gaps[Math.floor((gaps.length - 1) * 0.999)] }
   }
 }
 

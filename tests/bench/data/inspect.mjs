@@ -104,6 +104,29 @@ export async function profile(path, name, { a, b }) {
   }
 }
 
+/**
+ * The longest task of each page's main thread while `measure` runs, in ms of its own CPU: that the processor was somebody
+ * else's meanwhile does not count. Chromium only.
+ */
+export async function longestTasks({ a, processes }, measure) {
+  const session = await a.inspect()
+  const events = []
+  session.on('Tracing.dataCollected', ({ value }) => events.push(...value))
+  // Of all processes, whichever page is asked.
+  await session.send('Tracing.start', { transferMode: 'ReportEvents', traceConfig: { includedCategories: ['toplevel'] } })
+  await measure()
+  const complete = new Promise(resolve => session.once('Tracing.tracingComplete', resolve))
+  await session.send('Tracing.end')
+  await complete
+  await session.detach()
+  const main = new Set(events.filter(({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain').map(({ pid, tid }) => `${pid} ${tid}`))
+  return processes.map((process) => {
+    const tasks = events.filter(({ ph, name, pid, tid }) => ph === 'X' && name.endsWith('RunTask') && pid === process && main.has(`${pid} ${tid}`))
+    if (!tasks.length) throw new Error(`the trace has no task of process ${process}`)
+    return tasks.reduce((most, { tdur }) => Math.max(most, tdur / 1000), 0)
+  })
+}
+
 /** Bytes in use: V8's heap, Blink's own, array buffers, and wasm, which is in none of them. */
 export async function memory(page, session) {
   const { usedSize, embedderHeapUsedSize = 0, backingStorageSize } = await session.send('Runtime.getHeapUsage')
