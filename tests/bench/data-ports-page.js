@@ -5,6 +5,8 @@
 import { makeLane } from '../reach/lab/lanes.js'
 
 const kibi = 1024
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
 /** Pieces in which a file is read. */
 const pieceSize = 256 * kibi
 
@@ -76,6 +78,7 @@ class RawPort extends Port {
   #filled = 0
   #file = false
   #hasher = null
+  #bytes = false
 
   async open(lane, { same = false, ...options }) {
     const make = id => lane.connection.createDataChannel(`bench ${id}`, { negotiated: true, id })
@@ -90,11 +93,13 @@ class RawPort extends Port {
     await Promise.all(channels.map(channel => channel.readyState === 'open' || new Promise((resolve) => { channel.onopen = resolve })))
   }
 
-  configure({ chunk = 64 * kibi, high = 1024 * kibi, hash = false }) {
+  /** @param options `bytes`: pings are bytes, and not strings */
+  configure({ chunk = 64 * kibi, high = 1024 * kibi, hash = false, bytes = false }) {
     this.#chunk = chunk
     this.#high = high
     this.#bulk.bufferedAmountLowThreshold = high / 4
     this.#hasher = hash ? new Hasher() : null
+    this.#bytes = bytes
   }
 
   get channel() {
@@ -114,6 +119,7 @@ class RawPort extends Port {
       }
       else this.ping(data)
     }
+    else if (this.#bytes) this.ping(decoder.decode(data))
     else if (this.#target) {
       this.#target.set(new Uint8Array(data), this.#filled)
       this.#filled += data.byteLength
@@ -173,7 +179,7 @@ class RawPort extends Port {
   }
 
   sendPing(text) {
-    this.#side.send(text)
+    this.#side.send(this.#bytes ? encoder.encode(text) : text)
   }
 }
 

@@ -23,7 +23,7 @@ import { growth, longestTasks, processOf, profile, work } from './data/inspect.m
 const kept = fileURLToPath(new URL('../../build/bench/', import.meta.url))
 const mebi = 2 ** 20
 const kibi = 2 ** 10
-const names = { raw: 'hand-written', peerbridge: 'peerbridge', peerjs: 'PeerJS 1.5.5', hashed: 'hand-written, hashed', transferred: 'peerbridge, transferred' }
+const names = { raw: 'hand-written', peerbridge: 'peerbridge', peerjs: 'PeerJS 1.5.5', hashed: 'hand-written, hashed', bytes: 'hand-written, bytes', transferred: 'peerbridge, transferred' }
 
 export async function main(args) {
   const given = options(args, {
@@ -255,7 +255,10 @@ const figures = {
     title: given => `Round trip of a string of a few bytes, nothing else under way, ms (medians of ${given.pings})`,
     async measure(lab, given) {
       const measure = async ({ a }) => median(await a.call('pings', given.pings))
-      return { lanes: await lab.interleaved('roundtrip', await lab.lanes(), given.rounds, measure, { shared: true }), digits: 3 }
+      const lanes = await lab.lanes()
+      // What a string costs that travels as bytes, as ours does.
+      if (given.lanes.includes('raw')) lanes.push({ key: 'bytes', kind: 'raw', options: { bytes: true } })
+      return { lanes: await lab.interleaved('roundtrip', lanes, given.rounds, measure, { shared: true }), digits: 3 }
     },
   },
 
@@ -362,7 +365,7 @@ function columns({ lanes, digits, largest }) {
       names[key] ?? key, ...parts.map(part => format(median(lanes[key][part]))),
       ...(largest ? [format(Math.max(...lanes[key][parts.at(-1)]))] : [])])]
   }
-  const others = ['raw', 'hashed', 'peerjs'].filter(base => keys.includes(base))
+  const others = ['raw', 'hashed', 'bytes', 'peerjs'].filter(base => keys.includes(base))
   return [['', 'n', 'median', 'from', 'to', ...others.map(base => `ratio to ${names[base]} (95 %)`)], keys.map(key => [
     names[key] ?? key, lanes[key].length, format(median(lanes[key])), format(Math.min(...lanes[key])), format(Math.max(...lanes[key])),
     ...others.map((base) => {
