@@ -274,16 +274,20 @@ class PeerJSPort extends Port {
 }
 
 const ports = { raw: RawPort, peerbridge: PeerbridgePort, peerjs: PeerJSPort }
-/** Two lanes over one RTCPeerConnection, which peerbridge makes: nothing but what they do themselves can differ. */
-const shared = { lane: 'peerbridge', ports: ['peerbridge', 'raw'] }
+/**
+ * Two lanes over one RTCPeerConnection, which peerbridge makes: nothing but what they do themselves can differ. It must not
+ * replace that: on a machine that starves, it hears nothing for two seconds while the other lane has the path, and what
+ * that sends ends with the RTCPeerConnection.
+ */
+const shared = { lane: 'peerbridge', ports: ['peerbridge', 'raw'], timers: { silenceLimit: 600_000 } }
 
 /** Ports, by kind, that wait for their caller (`to` left out) or call; `opened` resolves when they are open. */
 export async function makePorts(kind, { host, port: at, id, to, ...options }) {
-  const all = kind === 'shared' ? shared : { lane: kind, ports: [kind] }
-  const lane = await makeLane(all.lane, { host, port: at, id, restart: false })
-  const made = Object.fromEntries(all.ports.map(name => [name, new ports[name]()]))
+  const { lane: made, ports: names, timers } = kind === 'shared' ? shared : { lane: kind, ports: [kind] }
+  const lane = await makeLane(made, { host, port: at, id, restart: false, timers })
+  const all = Object.fromEntries(names.map(name => [name, new ports[name]()]))
   await lane.register()
   const opened = (to ? lane.connect(to) : lane.accept())
-    .then(() => Promise.all(Object.values(made).map(port => port.open(lane, options))))
-  return { ports: made, opened, lane }
+    .then(() => Promise.all(Object.values(all).map(port => port.open(lane, options))))
+  return { ports: all, opened, lane }
 }
