@@ -605,6 +605,8 @@ struct Endpoint::State final : Connection::Host {
         return connection->openSide(in, now);
       case InputType::SideClose:
         return connection->closeSide(in.transfer);
+      case InputType::SideHeard:
+        return connection->sideHeard(now);
       default:
         return transfer(in, *connection, now);
     }

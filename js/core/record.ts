@@ -52,7 +52,7 @@ export const inputs: readonly CoreInput['type'][] = [
   'start', 'connect', 'answer', 'close', 'stripes', 'disconnect', 'reconnect', 'destroy',
   'id-assigned', 'id-failed', 'signaling-opened', 'signaling-message', 'signaling-closed',
   'op-done', 'op-failed', 'local-candidate', 'gathering-complete', 'negotiation-needed', 'link-state', 'path-changed',
-  'channel-arrived', 'channel-opened', 'channel-closed', 'side-open', 'side-close',
+  'channel-arrived', 'channel-opened', 'channel-closed', 'side-open', 'side-close', 'side-heard',
   'transfer-offer', 'transfer-accept', 'transfer-reject', 'transfer-pause', 'transfer-resume', 'transfer-cancel', 'transfer-end',
   'transfer-consumed', 'transfer-complete',
   'network', 'page-hide', 'timeout',

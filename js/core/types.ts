@@ -76,6 +76,8 @@ export type CoreInput =
     maxPacketLifeTime?: number,
   }
   | { type: 'side-close', connection: number, side: number }
+  /** Something came through one of them: the path is up. Once a second is enough. */
+  | { type: 'side-heard', connection: number }
   // ---- transfers
   | { type: 'transfer-offer', connection: number, transfer: number, name: string, mime: string, key: string, size?: number }
   /** `from`: so many bytes are here already. */

@@ -37,6 +37,8 @@ const mostBuffered = 65_536
 /** Of each side's, for one connection; the core holds it too. */
 const mostChannels = 32
 const largestShort = 65_535
+/** Milliseconds after which the core is told again that something came. */
+const heardEvery = 500
 
 /** First byte of a message that one is closed: one of its sender's, or one of its receiver's. */
 const closedMine = 0
@@ -152,6 +154,7 @@ export class Channels {
   /** Numbers of the other side's that were closed here, and may still come. */
   readonly #gone = new Set<number>()
   #last = 0
+  #heardAt = -Infinity
 
   constructor(messages: Messages, driver: Driver, owner: MessagesOwner) {
     this.#messages = messages
@@ -253,6 +256,11 @@ export class Channels {
 
   /** A message of the other side. */
   received(channel: PeerChannel, data: unknown): void {
+    const now = performance.now()
+    if (now - this.#heardAt >= heardEvery) {
+      this.#heardAt = now
+      this.#driver.feed({ type: 'side-heard', connection: this.#owner.handle })
+    }
     let value: unknown
     try {
       if (!(data instanceof ArrayBuffer) || !data.byteLength || data.byteLength > largest) throw new Error('it has the wrong size or kind')

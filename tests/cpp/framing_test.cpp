@@ -162,7 +162,7 @@ TEST(Framing, PutRefusesWhatIsTooLongOrNoMessage) {
   EXPECT_FALSE(accepted);
   (void)pair.a.framing.put(Lane::Normal, kFormatTransferData, 1, accepted);
   EXPECT_FALSE(accepted);
-  EXPECT_EQ(pair.a.framing.queue(Lane::Normal, 0, 1'073'741'825), 0u);
+  EXPECT_EQ(pair.a.framing.queue(Lane::Normal, 0, 1'073'741'825), kTooBig);
   EXPECT_EQ(pair.a.framing.queue(Lane::File, 0, 1), 0u);
 }
 

@@ -182,6 +182,39 @@ TEST_F(Recovery, ARacerThatCameBeforeTheSilenceWasNoticedIsKept) {
   EXPECT_EQ(bob.liveLinks(), 2U);
 }
 
+TEST_F(Recovery, WhatWasSentGoesBeforeAnEndThatCameWhileThePathWasDown) {
+  world.pathDown();
+  ASSERT_TRUE(world.runUntil([&] { return recovering(ada, connection); }, 3'000));
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(ada.send(connection, std::to_string(i)));
+  ada.close(connection);
+  EXPECT_FALSE(ada.send(connection, "too late"));
+  world.runFor(3'000);
+  EXPECT_TRUE(recovering(ada, connection)) << "it waits for another path";
+  world.pathUp();
+  const auto over = [&] {
+    return ada.state(connection) == ConnectionState::Closed && bob.state(bob.incoming()) == ConnectionState::Closed;
+  };
+  ASSERT_TRUE(world.runUntil(over, 10'000));
+  ASSERT_EQ(bob.received[bob.incoming()].size(), 50U);
+  EXPECT_EQ(bob.received[bob.incoming()].back(), "49");
+  world.runFor(5'000);
+  EXPECT_EQ(ada.liveLinks() + bob.liveLinks(), 0U);
+}
+
+TEST_F(Recovery, AnEndWaitsForAnotherPathForSomeSecondsAndNoLonger) {
+  world.pathDown();
+  ASSERT_TRUE(world.runUntil([&] { return recovering(ada, connection); }, 3'000));
+  ASSERT_TRUE(ada.send(connection, "lost"));
+  ada.close(connection);
+  ada.close(connection);
+  world.runFor(9'000);
+  EXPECT_TRUE(recovering(ada, connection));
+  ASSERT_TRUE(world.runUntil([&] { return ada.state(connection) == ConnectionState::Closed; }, 1'100));
+  ASSERT_TRUE(world.runUntil([&] { return bob.state(bob.incoming()) == ConnectionState::Closed; }, 1'000))
+      << "it is told by the server";
+  EXPECT_EQ(ada.liveLinks() + bob.liveLinks(), 0U);
+}
+
 TEST_F(Recovery, ClosingWhileRecoveringTellsTheOtherSideThroughTheServer) {
   world.pathDown();
   world.runFor(5'000);

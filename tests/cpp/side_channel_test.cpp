@@ -75,6 +75,25 @@ TEST_F(SideChannels, AreMadeAgainOnTheNextRTCPeerConnection) {
   EXPECT_EQ(ada.liveChannels(), 3U);
 }
 
+TEST_F(SideChannels, ShowThatThePathIsUpWhileTheConnectionsOwnFramesWait) {
+  const auto recovering = [&] {
+    return ada.state(connection) == ConnectionState::Recovering ||
+           bob.state(bob.incoming()) == ConnectionState::Recovering;
+  };
+  open(ada, 1);
+  world.pathDown();
+  for (int i = 1; i <= 2; ++i) {
+    world.runFor(1'100);
+    EXPECT_FALSE(recovering()) << "after " << i * 1'100 << " ms";
+    ada.feed(input::SideHeard{connection});
+    bob.feed(input::SideHeard{bob.incoming()});
+  }
+  // Nothing came for as long as silence may be.
+  world.runFor(1'900);
+  EXPECT_FALSE(recovering());
+  EXPECT_TRUE(world.runUntil(recovering, 200)) << "before the browser says it";
+}
+
 TEST_F(SideChannels, ThatWereAskedForDuringAnOutageAreMadeAfterIt) {
   world.pathDown();
   world.runFor(15'000);

@@ -44,7 +44,8 @@ std::string_view meaning(Trigger trigger) {
              "answering side once it is sent, on the offering side once the browser has taken it (input `op-done`).";
     case Trigger::PathDown:
       return "The core: nothing came from the other side for `silenceLimit` (`urgentSilenceLimit` after the network "
-             "changed). Or the browser: `link-state` disconnected or failed, or the channel closed without a CLOSE "
+             "changed), through a side channel neither (`side-heard`). Or the browser: `link-state` disconnected or "
+             "failed, or the channel closed without a CLOSE "
              "before it (native protocol).";
     case Trigger::PathUp:
       return "The other side: it answered a PING through the old link, or a frame came through a fresh one. Where no "
@@ -52,7 +53,10 @@ std::string_view meaning(Trigger trigger) {
              "exchanged (PeerJS, a call whose channel is not there): the browser, by `link-state` connected or "
              "`path-changed`.";
     case Trigger::LocalClose:
-      return "The application (inputs `close` and `destroy`), or the page that goes away (`page-hide`).";
+      return "The application (inputs `close` and `destroy`), or the page that goes away (`page-hide`). A `close` "
+             "while "
+             "recovering waits for the path, where something that was sent has not arrived: for as long as CLOSED is "
+             "waited for.";
     case Trigger::PeerClose:
       return "The other side: its CLOSE frame and everything it sent before came; or a goodbye through signaling; or, "
              "with PeerJS, its channel closed.";

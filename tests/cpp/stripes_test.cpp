@@ -76,6 +76,24 @@ class Stripes : public ::testing::Test {
   Millis now = 1'000;
 };
 
+TEST_F(Stripes, WhatIsDueOnTheCarrierIsNotForgottenWhenAStripeIsPumpedFirst) {
+  open(2);
+  EXPECT_TRUE(b.put(Lane::Normal, "hello"));
+  pump();
+  deliverAll();
+  const Millis due = a.framing.deadline();
+  ASSERT_NE(due, kNever);
+  // Its bufferedamountlow comes just before the timer.
+  now = due;
+  pumpOne(a, 1);
+  EXPECT_EQ(a.framing.deadline(), due);
+  a.framing.timeout(now);
+  EXPECT_TRUE(a.framing.wantsTransmit());
+  pump();
+  deliverAll();
+  EXPECT_EQ(b.framing.stats().unackedBytes, 0u);
+}
+
 TEST_F(Stripes, BulkIsSpreadAndPutBackInOrder) {
   open(4);
   for (std::uint64_t i = 0; i < 20; ++i) a.queue(Lane::Bulk, 1, patternOf(i, 300'000));

@@ -16,7 +16,7 @@ const inputs: Record<CoreInput['type'], true> = {
   'id-assigned': true, 'id-failed': true, 'signaling-opened': true, 'signaling-message': true, 'signaling-closed': true,
   'op-done': true, 'op-failed': true, 'local-candidate': true, 'gathering-complete': true, 'negotiation-needed': true,
   'link-state': true, 'path-changed': true, 'channel-arrived': true, 'channel-opened': true, 'channel-closed': true, 'side-open': true,
-  'side-close': true, 'transfer-offer': true,
+  'side-close': true, 'side-heard': true, 'transfer-offer': true,
   'transfer-accept': true, 'transfer-reject': true, 'transfer-pause': true, 'transfer-resume': true, 'transfer-cancel': true,
   'transfer-end': true, 'transfer-consumed': true, 'transfer-complete': true, 'network': true, 'page-hide': true, 'timeout': true,
 }

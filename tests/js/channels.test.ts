@@ -1,5 +1,6 @@
 /** channel(): the real core, over a network that can be cut; and what hostile peers do. */
 import { describe, expect, it, vi } from 'vitest'
+import { Driver } from '../../js/driver/driver.js'
 import type { DataConnection, PeerChannel } from '../../js/index.js'
 import { type Pair, useNetwork } from './two-peers.js'
 import type { RoughChannel } from './network.js'
@@ -35,6 +36,21 @@ const sides = (owner: string): RoughChannel[] => world.net.pcs.filter(pc => pc.o
   .flatMap(pc => pc.channels).filter(channel => channel.protocol && channel.readyState === 'open')
 
 describe('a channel', () => {
+  it('tells the core now and then that something came, so that it does not take the path for a broken one', async () => {
+    const two = await world.connected()
+    const { mine, theirs } = await open(two)
+    const fed = vi.spyOn(Driver.prototype, 'feed')
+    for (let i = 0; i < 30; i++) {
+      mine.send(i)
+      await world.net.pass(100)
+    }
+    const heard = fed.mock.calls.filter(([{ type }]) => type === 'side-heard')
+    fed.mockRestore()
+    expect(theirs.state).toBe('open')
+    expect(heard.length).toBeGreaterThan(4)
+    expect(heard.length).toBeLessThan(8)
+  })
+
   it('carries values both ways, the other side finds it by its event, and its options are told', async () => {
     const two = await world.connected()
     const { mine, theirs } = await open(two)

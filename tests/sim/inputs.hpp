@@ -77,6 +77,7 @@ using Close = WithHandle<InputType::Close, &Input::connection>;
 using SignalingOpened = WithHandle<InputType::SignalingOpened, &Input::transport>;
 using GatheringComplete = WithHandle<InputType::GatheringComplete, &Input::link>;
 using PathChanged = WithHandle<InputType::PathChanged, &Input::link>;
+using SideHeard = WithHandle<InputType::SideHeard, &Input::connection>;
 using NegotiationNeeded = WithHandle<InputType::NegotiationNeeded, &Input::link>;
 using ChannelClosed = WithHandle<InputType::ChannelClosed, &Input::channel>;
 

@@ -51,6 +51,7 @@ enum class InputType : std::uint8_t {
   SideOpen,   ///< connection, transfer (the side's number), label, reliable (ordered), length (maxRetransmits) and
               ///< candidate.sdpMLineIndex (maxPacketLifeTime) where given
   SideClose,  ///< connection, transfer (the side's number)
+  SideHeard,  ///< connection: something came through one of them. Once a second is enough.
   // Transfers: connection, transfer.
   TransferOffer,   ///< text (the name), label (the mime type), connectionId (the key), length (the size) if it is known
   TransferAccept,  ///< length (bytes that are there already)

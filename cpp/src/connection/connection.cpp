@@ -315,6 +315,14 @@ void Connection::answer(Millis now) {
 
 void Connection::close(Millis now) {
   now_ = now;
+  // Closed says when there was no next path in time.
+  if (phase_ == Phase::Recovering && framing_ && framing_->waits()) {
+    return framing_->closeThroughTheNextPath("closed", now);
+  }
+  closeNow(now);
+}
+
+void Connection::closeNow(Millis now) {
   if (phase_ == Phase::Closing || phase_ == Phase::Closed) return;
   Wire* wire = this->wire();
   const bool canShake = wire != nullptr && wire->attached() && channel() != 0;
@@ -336,13 +344,14 @@ void Connection::leave(Millis now) {
     const FramingStats stats = framing_->stats();
     if (stats.queuedBytes + stats.unackedBytes > kMaxFarewellBacklog) sayBye("closed", now);
   }
-  close(now);
+  now_ = now;
+  closeNow(now);
 }
 
 void Connection::destroy(bool farewell, Millis now) {
   now_ = now;
   if (phase_ == Phase::Closed) return;
-  close(now);
+  closeNow(now);
   if (phase_ == Phase::Closed) return;
   if (farewell) {
     tellClosed("closed by this side");
@@ -963,9 +972,15 @@ void Connection::pathDown(const char* reason, Millis now) {
 void Connection::pathUp(const char* reason, Millis now) {
   if (!enter(Trigger::PathUp, reason)) return;
   budgetUntil_ = restartAt_ = raceAt_ = kNever;
+  if (current_) current_->confirmed();
+  if (framing_ && framing_->closing()) {
+    // close() waited for this.
+    enter(Trigger::LocalClose, "closed by this side");
+    retire(fresh_);
+    return;
+  }
   pulseAt_ = now + config_.pulseInterval;
   ensureStripes(now);
-  if (current_) current_->confirmed();
   if (!fresh_ || planted(Bug::RacerStays)) return;
   if (identity_.outgoing) {
     retire(fresh_);
@@ -1041,7 +1056,9 @@ void Connection::networkChanged(NetworkChange change, Millis now) {
   }
 }
 
-/// Asks for a sign of life, or takes the lack of one for what it is. Nothing is done as long as frames come.
+/// Asks for a sign of life, or takes the lack of one for what it is. Nothing is done as long as frames come. Where
+/// something comes through a side channel only, the path is up; but our frames may be waiting in a queue behind what
+/// is sent through such a channel, and PING is what the other side hears of us.
 void Connection::checkPulse(Millis now) {
   const bool asleep = now - pulseAt_ > kAsleep;
   pulseAt_ = kNever;
@@ -1050,8 +1067,9 @@ void Connection::checkPulse(Millis now) {
   if (asleep) awakeSince_ = now;
   Millis heardAt = awakeSince_;
   if (const Millis last = framing_->lastHeard(); last != kNever) heardAt = std::max(heardAt, last);
+  const Millis signAt = std::max(heardAt, sideHeardAt_);
   const Millis suspected = std::exchange(suspectedAt_, 0);
-  if (now - heardAt >= config_.silenceLimit || (suspected != 0 && heardAt < suspected)) {
+  if (now - signAt >= config_.silenceLimit || (suspected != 0 && signAt < suspected)) {
     pathDown("nothing comes from the other side", now);
     return;
   }
@@ -1059,7 +1077,7 @@ void Connection::checkPulse(Millis now) {
   pulseAt_ = heardAt + config_.pulseInterval;
   if (pulseAt_ > now) return;
   (void)framing_->ping(0);
-  pulseAt_ = heardAt + config_.silenceLimit;
+  pulseAt_ = std::min(signAt + config_.silenceLimit, now + config_.pulseInterval);
 }
 
 // -- the clock -----------------------------------------------------------------------------------------
@@ -1187,6 +1205,10 @@ void Connection::report(Millis now) {
         }
         break;
       case Kind::Closed:
+        if (phase_ == Phase::Recovering) {
+          sayBye("closed", now);
+          enter(Trigger::LocalClose, "closed by this side");
+        }
         if (enter(Trigger::Done, "closed")) {
           finish("closed");
           return;

@@ -74,6 +74,7 @@ class Connection final : private Negotiation::Sink {
   // -- the application -------------------------------------------------------------------------------
   void start(Millis now);  ///< outgoing: make the offer
   void answer(Millis now);
+  /// What was sent goes first, while the path is down through the next one.
   void close(Millis now);
   /// Bulk shall be spread over so many RTCPeerConnections.
   void setStripes(std::uint64_t count, Millis now);
@@ -84,6 +85,8 @@ class Connection final : private Negotiation::Sink {
   /// A side channel of the application's own. It is made on whichever link carries the connection, until closeSide().
   void openSide(Input& wish, Millis now);
   void closeSide(std::uint32_t number);
+  /// Something came through one: the path is up.
+  void sideHeard(Millis now) { sideHeardAt_ = now; }
 
   // -- signaling -------------------------------------------------------------------------------------
   /// What `message` holds may be moved from, as with the inputs below.
@@ -224,6 +227,8 @@ class Connection final : private Negotiation::Sink {
   void offered(Link& link, SignalMessage& offer, Millis now);
   void setProtocol(Protocol protocol);
   void forward(OutputType type, FramingEvent& event);
+  /// close(), whatever waits for another path.
+  void closeNow(Millis now);
   void pathDown(const char* reason, Millis now);
   void pathUp(const char* reason, Millis now);
   void tryRestart(Millis now);
@@ -279,6 +284,7 @@ class Connection final : private Negotiation::Sink {
   Millis raceAt_ = kNever;
   Millis pulseAt_ = kNever;  ///< when to look whether the other side was heard
   Millis awakeSince_ = 0;    ///< the page slept until then: silence before says nothing
+  Millis sideHeardAt_ = 0;   ///< something came through a side channel
   Millis doubtedUntil_ = 0;  ///< an OFFER came lately: the other side may have lost the path that looks well from here
   Millis suspectedAt_ = 0;   ///< the path was asked because the network changed; 0: it was not
   bool reattached_ = false;  ///< frames go through another channel since the path was lost

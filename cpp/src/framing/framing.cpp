@@ -99,8 +99,9 @@ struct Framing::State {
 
   // -- the end
   bool closing = false;
-  bool closeSent = false;  ///< on this channel
-  bool closeTold = false;  ///< on this one or on an earlier one, which the other side may answer late
+  bool closeSent = false;     ///< on this channel
+  bool closeTold = false;     ///< on this one or on an earlier one, which the other side may answer late
+  bool closePatient = false;  ///< the path is down: what was handed to the channel may leave through the next one
   bool closedSeen = false;
   bool over = false;  ///< closed, violated or aborted: inert
   std::string closeReason;
@@ -308,11 +309,11 @@ struct Framing::State {
     if (slot == 0 && closeDue()) {
       closeSent = closeTold = true;
       // The other side has this long to answer; the first time counts.
-      closeAt = std::min(closeAt, now + config.closeTimeout);
+      if (!closePatient) closeAt = std::min(closeAt, now + config.closeTimeout);
       return sendControl(Sent::Close, FrameType::Close, {lastSeq(Stream::Live), lastSeq(Stream::Bulk)}, &closeReason);
     }
-    if (now >= ackAt) wantAck = true;
-    if (wantAck && !held && acksVia(slot)) {
+    // Through another channel it stays the timer's: nobody would ask that one.
+    if ((wantAck || now >= ackAt) && !held && acksVia(slot)) {
       tellAll();
       wantAck = false;
       return sendControl(Sent::Ack, FrameType::Ack, {told[0], told[1]});
@@ -791,9 +792,15 @@ void Framing::close(std::string_view reason, Millis now) {
   s.transfers.cancelAll("the connection was closed");
   if (!s.everAttached && s.sender.drained()) return s.closed();
   // Without a channel, only what waits for another one is worth the longer patience.
-  const bool nothingLeft = !s.attached() && s.sender.drained() && s.sender.unackedBytes() == 0;
-  s.closeAt = now + (nothingLeft ? 1 : 5) * s.config.closeTimeout;
+  s.closeAt = now + (s.attached() || waits() ? 5 : 1) * s.config.closeTimeout;
 }
+
+void Framing::closeThroughTheNextPath(std::string_view reason, Millis now) {
+  state_->closePatient = true;
+  close(reason, now);
+}
+
+bool Framing::waits() const { return !state_->sender.drained() || state_->sender.unackedBytes() > 0; }
 
 bool Framing::closing() const { return state_->closing || state_->over; }
 

@@ -57,7 +57,7 @@ class Framing final : public Wire {
   /// waiting, closing). A zero-length message succeeds with an empty span too: `accepted` tells.
   [[nodiscard]] std::span<std::byte> put(Lane lane, Format format, std::size_t length, bool& accepted);
   /// A message of any length whose bytes stay with the caller and are fetched piece by piece by Fill (never for length
-  /// 0). 0 when refused (closing, above maxMessageBytes, or not a lane and format for messages).
+  /// 0). 0 when refused (closing, or not a lane and format for messages), kTooBig above maxMessageBytes.
   [[nodiscard]] Ticket queue(Lane lane, Format format, std::uint64_t length) override;
   /// The caller cannot supply the bytes of `ticket` any more. Before its first piece left: the message is dropped,
   /// true. Afterwards it cannot be taken back: false.
@@ -127,7 +127,11 @@ class Framing final : public Wire {
   /// latest after the queue is empty, and in at most 5 × closeTimeout altogether. Unfinished transfers are cancelled.
   /// Closed comes at once when nothing was ever attached and nothing waits.
   void close(std::string_view reason, Millis now) override;
+  /// close() while the path is down: the other side has 5 × closeTimeout to answer, whatever the channel took.
+  void closeThroughTheNextPath(std::string_view reason, Millis now);
   [[nodiscard]] bool closing() const override;
+  /// Something was sent and not acknowledged yet.
+  [[nodiscard]] bool waits() const;
   /// The connection is over and there will be no other channel: unfinished transfers become Failed with this reason and
   /// error, and the object is inert from now on (poll() and acknowledged() still answer).
   void abort(std::string_view reason, ErrorCode error = ErrorCode::ConnectionLost) override;

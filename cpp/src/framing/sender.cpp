@@ -117,7 +117,8 @@ std::span<std::byte> Sender::put(Lane lane, Format format, std::size_t length, b
 }
 
 Ticket Sender::queue(Lane lane, Format format, std::uint64_t length) {
-  if (!isMessage(lane, format) || length > config_.maxMessageBytes || length > kMaxVarint) return 0;
+  if (!isMessage(lane, format)) return 0;
+  if (length > config_.maxMessageBytes || length > kMaxVarint) return kTooBig;
   Message message;
   message.format = format;
   message.length = length;
