@@ -233,11 +233,12 @@ export class DataConnection extends Connection<DataConnectionEvents> implements 
     const blob = source instanceof Blob ? source : undefined
     const size = blob?.size ?? options.size
     const transfer = new Transfer(this, this.handle, this.driver.handle(), {
-      name: options.name ?? (source as Partial<File>).name ?? 'file',
+      name: options.name ?? (source as Partial<File> | null)?.name ?? 'file',
       mime: options.type ?? blob?.type ?? '',
       key: options.key ?? this.files?.keyOf(source) ?? '',
       ...(size !== undefined && { size }),
-    }, source)
+    }, source || {})
+    if (transfer._over) return transfer
     if (options.onProgress) transfer.on('progress', options.onProgress)
     const { signal } = options
     const refused = signal?.aborted ? this.#aborted() : this.#refused()

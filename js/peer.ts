@@ -180,6 +180,8 @@ export class Peer extends Emitter<PeerEvents> {
   #left = false
   #ready = deferred<string>()
   #byHandle = new Map<number, AnyConnection>()
+  /** What the core said while a connection was being made, and since: told in the next microtask. */
+  #early: CoreEvent[] | null = null
   #connections: Record<string, AnyConnection[]> = Object.create(null) as Record<string, AnyConnection[]>
   /** Ids whose list is empty, the oldest first. */
   readonly #emptied = new Set<string>()
@@ -373,11 +375,15 @@ export class Peer extends Emitter<PeerEvents> {
     }
     const connection = this.#add(kind, driver, init)
     if (stream) (connection as MediaConnection)._begin(stream)
+    // What is refused at once is told when the caller can listen.
+    this.#early ??= []
     driver.feed({
       type: 'connect', connection: init.handle, peer: init.peer, connectionId, kind, label: init.label,
       ...(metadata !== undefined && { metadata }), serialization: init.serialization, reliable: init.reliable,
       ...(options.wait === false && { wait: false }),
     })
+    if (this.#early.length) queueMicrotask(() => this.#tell())
+    else this.#early = null
     return connection
   }
 
@@ -406,7 +412,14 @@ export class Peer extends Emitter<PeerEvents> {
     delete this.#connections[oldest!]
   }
 
+  #tell(): void {
+    const early = this.#early
+    this.#early = null
+    early?.forEach(event => this.#event(event))
+  }
+
   #event(event: CoreEvent): void {
+    if (this.#early) return void this.#early.push(event)
     if (this.options.debug > 2) this._log(3, event)
     switch (event.type) {
       case 'peer-state': return this.#setState(event.state, event.reason)

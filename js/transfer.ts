@@ -203,9 +203,9 @@ export class Transfer extends Emitter<TransferEvents> {
     return this.direction === 'receive' && this.#state === 'offered' && !this.#answered && (this.#answered = true)
   }
 
-  /** Stops the bytes; either side may. A no-op unless active. */
+  /** Stops the bytes; either side may, and both, and then both have to resume. A no-op unless active or paused. */
   pause(): void {
-    if (this.#state === 'active') this._feed('transfer-pause')
+    if (this.#state === 'active' || this.#state === 'paused') this._feed('transfer-pause')
   }
 
   /** Goes on; the side that paused has to. A no-op unless paused. */

@@ -125,6 +125,9 @@ interface Link {
   transports: Set<RTCIceTransport>
 }
 
+/** Bytes of a message, or of the file `transfer`. */
+type Payload = Uint8Array & { transfer?: number }
+
 interface Channel {
   dc: RTCDataChannel
   handle: number
@@ -157,7 +160,7 @@ export class Driver {
   readonly #bearers = new Map<number, Link>()
   readonly #signaling = new Map<number, SignalingChannel | null>()
   /** Messages and pieces of files that wait until the core asks for their bytes, by connection and ticket. */
-  readonly #payloads = new Map<number, Map<number, Uint8Array>>()
+  readonly #payloads = new Map<number, Map<number, Payload>>()
   readonly #awake = new Set<number>()
   /** Connections that are closed for the application and still have a link. */
   readonly #over = new Set<number>()
@@ -349,6 +352,11 @@ export class Driver {
 
   #event(event: CoreEvent): void {
     if (event.type === 'peer-opened') this.#relays?.opened(event.id)
+    if (event.type === 'transfer-state' && event.state !== 'active' && event.state !== 'paused') {
+      // The core asks for no more of what is over.
+      const payloads = this.#payloads.get(event.connection)
+      payloads?.forEach(({ transfer }, ticket) => { if (transfer === event.transfer) payloads.delete(ticket) })
+    }
     guard(() => this.#options.event(event))
     if (event.type === 'connection-closed') {
       this.#over.add(event.connection)
@@ -712,10 +720,10 @@ export class Driver {
     return true
   }
 
-  /** Bytes for a transfer-read. */
+  /** Bytes for a transfer-read, in an array of their own, which is kept. */
   supply(connection: number, transfer: number, bytes: Uint8Array): void {
     const ticket = this.#core?.transferPut(connection, transfer, bytes.length)
-    if (ticket) this.#keep(connection, ticket, bytes)
+    if (ticket) this.#keep(connection, ticket, Object.assign(bytes, { transfer }))
     this.#wake(connection)
   }
 
@@ -742,7 +750,7 @@ export class Driver {
     return { waiting: this.#payloads.get(connection)?.size ?? 0, core: this.#core?.stats(connection) ?? {} }
   }
 
-  #keep(connection: number, ticket: number, payload: Uint8Array): void {
+  #keep(connection: number, ticket: number, payload: Payload): void {
     let payloads = this.#payloads.get(connection)
     if (!payloads) this.#payloads.set(connection, payloads = new Map())
     payloads.set(ticket, payload)

@@ -3,7 +3,8 @@
 //
 // Loaded with the core. Who calls: DataConnection, once it is open; before, there is nothing to send and nothing comes.
 
-import { Format, Lane, type ConnectionState, type CoreEvent, type CoreLimits, type WireProtocol } from '../core/types.js'
+import type { Lane} from '../core/types.js'
+import { Format, type ConnectionState, type CoreEvent, type CoreLimits, type WireProtocol } from '../core/types.js'
 import { PeerError, type PeerErrorCode } from '../errors.js'
 import { type Deferred, deferred, guard, rejected } from '../events.js'
 import { Channels, type ChannelOptions, type PeerChannel } from './channels.js'
@@ -131,10 +132,10 @@ export class Messages {
   // ---- sending
 
   send(data: unknown, options?: SendOptions | boolean): Promise<void> {
-    const { priority = 'normal', signal, transfer } = typeof options === 'object' ? options : none
+    const { priority = 'normal', signal, transfer } = (typeof options === 'object' && options) || none
     if (signal?.aborted) return rejected(this.aborted(signal))
-    const lane = Lane[priority]
     try {
+      const lane = this.lane(priority)
       if (transfer?.length) return this.#give(data, [...transfer], { lane, signal, data })
       return this.#hand(this.#serialize(data), { lane, signal, data })
     }
@@ -155,9 +156,16 @@ export class Messages {
     return this.#hand(encoded, post)
   }
 
-  request(data: unknown, options: RequestOptions = none): Promise<unknown> {
+  /** @throws {PeerError} 'invalid-argument' */
+  lane(priority: Priority): Lane {
+    const lane = priorities.indexOf(priority)
+    if (lane < 0) throw this.#owner.error('invalid-argument', `There is no priority ${String(priority)}. Use high, normal or bulk.`)
+    return lane as Lane
+  }
+
+  request(data: unknown, options?: RequestOptions): Promise<unknown> {
     if (this.#isForeign) return rejected(this.#foreign('requests'))
-    return this.#requests.ask(data, options)
+    return this.#requests.ask(data, options ?? none)
   }
 
   /** @throws {PeerError} 'invalid-argument', 'invalid-state', 'incompatible-peer' */
@@ -281,8 +289,8 @@ export class Messages {
     const { handle, peer } = this.#owner
     const ticket = this.#over ? -1 : this.#driver.send(handle, post.lane, format, bytes)
     if (ticket === -2) {
-      return this.#fail(this.#owner.error('message-too-big', `A message of ${bytes.length} bytes is too long for ${this.#owner.serialization} to ${peer}. `
-        + 'Send less at once, or choose the serialization binary.'), post.quiet)
+      return this.#fail(this.#owner.error('message-too-big', `A message of ${bytes.length} bytes is too long for ${this.#isForeign ? `${this.#owner.serialization} to ` : ''}${peer}. `
+        + `Send less at once, or ${this.#isForeign ? 'choose the serialization binary' : 'a file (sendFile())'}.`), post.quiet)
     }
     if (ticket < 0) {
       const error = this.#owner.error('connection-closed', `The connection to ${peer} is closing and takes no more messages.`)

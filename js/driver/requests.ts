@@ -3,7 +3,8 @@
 // Who calls: Messages. They travel as messages do, so each comes exactly once, whatever becomes of the path. What the other
 // side may cost us is bounded: `atOnce` questions that are being answered, and a few bytes for each beyond.
 
-import { Format, Lane } from '../core/types.js'
+import type { Lane } from '../core/types.js'
+import { Format } from '../core/types.js'
 import { messageOf, PeerError } from '../errors.js'
 import { type Deferred, deferred, rejected } from '../events.js'
 import type { RequestOptions } from '../data-connection.js'
@@ -60,9 +61,10 @@ export class Requests {
       return rejected(this.#owner.error('invalid-argument', `timeout has to be a number of milliseconds, 0 for none, got ${String(timeout)}.`))
     }
     const id = ++this.#last
-    const post: Post = { lane: Lane[priority] }
+    let post: Post
     let sent: Promise<void>
     try {
+      post = { lane: this.#messages.lane(priority) }
       sent = this.#messages.hand(wrap(Format.request, ask, id, this.#messages.encode(data)), post)
     }
     catch (error) {
@@ -158,7 +160,7 @@ export class Requests {
       reply = await wrap(Format.response, answer, id, this.#messages.encode(await work()))
     }
     catch (error) {
-      reply = frame(Format.response, failed, id, utf8.encode(messageOf(error).slice(0, longestText)))
+      reply = frame(Format.response, failed, id, utf8.encode(textOf(error).slice(0, longestText)))
     }
     if (!wanted()) return
     // It counts until there is room for more: who asks and does not read gets no more than this from us.
@@ -196,6 +198,16 @@ export class Requests {
     for (const id of [...this.#asked.keys()]) this.#settle(id)?.reject(error)
     for (const taken of this.#taken.values()) taken.abort(error)
     this.#taken.clear()
+  }
+}
+
+/** Whatever a handler threw: it may refuse to be read. */
+function textOf(error: unknown): string {
+  try {
+    return messageOf(error)
+  }
+  catch {
+    return 'It threw what cannot be read.'
   }
 }
 

@@ -25,8 +25,15 @@ export class Outgoing implements Carrier {
 
   constructor(transfer: Transfer, source: TransferSource) {
     this.#transfer = transfer
-    this.#reader = source instanceof Blob ? new BlobReader(source) : new StreamReader(source)
-    this.#digest = new Digest(transfer.size)
+    const { name, size } = transfer
+    let wrong = size === undefined || (Number.isSafeInteger(size) && size >= 0) ? '' : `its size is a whole number of bytes, and not ${String(size)}`
+    if (!(source instanceof Blob)) {
+      if (typeof (source as Partial<ReadableStream> | null)?.getReader !== 'function') wrong = 'it is no File, Blob or ReadableStream'
+      else if (source.locked) wrong = 'somebody reads this stream already (it is locked)'
+    }
+    this.#reader = wrong ? nothing : source instanceof Blob ? new BlobReader(source) : new StreamReader(source)
+    this.#digest = new Digest(wrong ? 0 : size)
+    if (wrong) transfer._end(new PeerError('invalid-argument', `${name} cannot be sent: ${wrong}.`))
   }
 
   read(offset: number, length: number): void {
@@ -59,6 +66,16 @@ export class Outgoing implements Carrier {
   }
 }
 
+/** Of what is no source. */
+const nothing: Reader = { skip: () => Promise.resolve(), read: () => Promise.resolve(true), cancel: noop }
+
+/** What a stream gave, as bytes; without copying them. */
+function bytesOf(chunk: unknown): Uint8Array {
+  if (ArrayBuffer.isView(chunk)) return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+  if (Object.prototype.toString.call(chunk) === '[object ArrayBuffer]') return new Uint8Array(chunk as ArrayBuffer)
+  throw new TypeError('the stream gave something that is neither bytes nor a string')
+}
+
 class BlobReader implements Reader {
   constructor(readonly blob: Blob) {}
 
@@ -78,6 +95,8 @@ class BlobReader implements Reader {
 class StreamReader implements Reader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array | ArrayBuffer | string>
   #rest: Uint8Array = new Uint8Array(0)
+  /** The first half of a surrogate pair, at the end of a string. */
+  #half = ''
 
   constructor(stream: ReadableStream<Uint8Array | ArrayBuffer | string>) {
     this.#reader = stream.getReader()
@@ -97,8 +116,8 @@ class StreamReader implements Reader {
     for (let left = length; ;) {
       while (!this.#rest.length) {
         const { done, value } = await this.#reader.read()
-        if (done) return true
-        this.#rest = typeof value === 'string' ? new TextEncoder().encode(value) : value instanceof Uint8Array ? value : new Uint8Array(value)
+        if (done && !this.#half) return true
+        this.#rest = done ? this.#encode('', true) : typeof value === 'string' ? this.#encode(value, false) : this.#join(bytesOf(value))
       }
       // More than the size that was declared: the core has to learn it, and fails the transfer.
       const piece = this.#rest.subarray(0, left || 1)
@@ -107,6 +126,17 @@ class StreamReader implements Reader {
       left -= piece.length
       if (left <= 0) return false
     }
+  }
+
+  /** Half a surrogate pair before bytes will have no other half. */
+  #join(bytes: Uint8Array): Uint8Array {
+    return this.#half ? Uint8Array.of(...this.#encode('', true), ...bytes) : bytes
+  }
+
+  #encode(text: string, last: boolean): Uint8Array {
+    const all = this.#half + text
+    this.#half = !last && /[\uD800-\uDBFF]$/.test(all) ? all.slice(-1) : ''
+    return new TextEncoder().encode(all.slice(0, all.length - this.#half.length))
   }
 
   cancel(): void {

@@ -4,6 +4,24 @@ import * as Tag from './tags.js'
 
 const text = new TextEncoder()
 const brandOf = (value: object): string => Object.prototype.toString.call(value).slice(8, -1)
+/** What is sent as what it is, by the name that it gives itself. */
+const brands = new Set(['Object', 'Date', 'RegExp', 'Map', 'Set', 'Error', 'DOMException', 'ArrayBuffer', 'Number', 'String', 'Boolean', 'BigInt', 'Blob', 'File'])
+
+/**
+ * What an object is. A class may name itself as it likes (Symbol.toStringTag), after one of these too: only where it is one, or
+ * structuredClone makes one of it, it counts.
+ */
+function natureOf(value: object): string {
+  const brand = brandOf(value)
+  const known = brands.has(brand) && (globalThis as Record<string, unknown>)[brand]
+  if (typeof known === 'function' && value instanceof known) return brand
+  try {
+    return brandOf(structuredClone(value))
+  }
+  catch { // what it refuses, we refuse
+    return ''
+  }
+}
 
 /** Keys in the order of an object; objects of one shape are written as its number and their values. */
 class Shape {
@@ -250,7 +268,7 @@ export class Encoder {
 
   #other(value: object): void {
     if (ArrayBuffer.isView(value)) return this.#arrayView(value)
-    switch (brandOf(value)) {
+    switch (natureOf(value)) {
       case 'Date':
         this.#tag(Tag.DateTime)
         return this.#float((value as Date).getTime())
@@ -288,28 +306,12 @@ export class Encoder {
       case 'BigInt':
         this.#tag(Tag.Boxed)
         return this.#write(value.valueOf())
-      case 'Blob':
-      case 'File': return this.#blob(value as Blob)
+      case 'Blob': return this.#blob(value as Blob)
+      case 'File': return this.#blob(value as File, value as File)
       // An object of some class is sent as its own properties, as structuredClone does. So is Vue's reactive(): a proxy.
       case 'Object': return this.#record(value as Record<string, unknown>)
-      default: return this.#foreign(value)
+      default: throw refused(`an object of type ${brandOf(value)}`)
     }
-  }
-
-  /** Something that names itself, but nothing from the list. */
-  #foreign(value: object): void {
-    const name = brandOf(value)
-    // A class with a Symbol.toStringTag of its own, or an object of the browser (a DOM node, a Promise)? The browser knows.
-    let plain = false
-    try {
-      const clone: unknown = structuredClone(value)
-      plain = typeof clone === 'object' && clone !== null && Object.getPrototypeOf(clone) === Object.prototype
-    }
-    catch {
-      // it refuses, and so do we
-    }
-    if (!plain) throw refused(`an object of type ${name}`)
-    this.#record(value as Record<string, unknown>)
   }
 
   /** Name, message and cause. Not the stack, which tells about the sender's files and means nothing to the receiver. */
@@ -363,8 +365,7 @@ export class Encoder {
     this.#raw(bytes)
   }
 
-  #blob(value: Blob): void {
-    const file = brandOf(value) === 'File' ? value as File : null
+  #blob(value: Blob, file?: File): void {
     this.#tag(file ? Tag.FileOf : Tag.BlobOf)
     if (file) {
       this.#string(file.name)
@@ -398,5 +399,5 @@ function viewKind(value: ArrayBufferView): number {
 }
 
 function refused(what: string): PeerError {
-  return new PeerError('data-clone', `This value holds ${what}, which cannot be sent. Send what structuredClone() accepts.`)
+  return new PeerError('data-clone', `This value holds ${what}, which cannot be sent. Send what is in it, as objects, lists, buffers or Blobs.`)
 }

@@ -218,6 +218,94 @@ describe('the main road', () => {
     await expect(ab.sendFile(new Blob(['x'])).done).rejects.toMatchObject({ message: expect.stringContaining('not now') as string })
   })
 
+  it('tells who listens right after connect() that it was refused at once', async () => {
+    const a = make('a')
+    await a.ready
+    const log: string[] = []
+    const listen = (name: string, conn: DataConnection): void => {
+      conn.on('error', error => log.push(`${name} ${error.type}`))
+      conn.on('close', () => log.push(`${name} close`))
+    }
+    listen('id', a.connect('')!)
+    listen('metadata', a.connect('b', { metadata: 'm'.repeat(200_000) })!)
+    const closed = a.connect('<b>')!
+    listen('closed', closed)
+    closed.close()
+    expect(log).toEqual([])
+    await Promise.resolve()
+    expect(log).toEqual(['id invalid-id', 'id close', 'metadata signal-too-large', 'metadata close', 'closed invalid-id', 'closed close'])
+  })
+
+  it('refuses what is no file, and a size that is none, before anything leaves', async () => {
+    const { ab, ba } = await pair()
+    const offered: Transfer[] = []
+    ba.on('transfer', transfer => offered.push(transfer))
+    const stream = (): ReadableStream<Uint8Array> => new ReadableStream()
+    const locked = stream()
+    locked.getReader()
+    for (const source of ['text', new Uint8Array(3), null, locked] as unknown as Blob[]) {
+      const transfer = ab.sendFile(source)
+      expect(transfer.state).toBe('failed')
+      await expect(transfer.done).rejects.toMatchObject({ type: 'invalid-argument' })
+    }
+    for (const size of [-1, NaN, 1.5, Infinity, 2 ** 53, '5' as unknown as number]) {
+      await expect(ab.sendFile(stream(), { size }).done).rejects.toMatchObject({ type: 'invalid-argument', message: expect.stringContaining('size') as string })
+    }
+    await ab.send('and messages go on')
+    await ab.delivered()
+    expect(offered).toEqual([])
+  })
+
+  it('stays paused until both sides that paused it go on', async () => {
+    const { ab, ba } = await pair()
+    const offered = event<Transfer>(ba, 'transfer')
+    const sent = ab.sendFile(new Blob([new Uint8Array(20_000_000)]))
+    const received = await offered
+    void received.accept()
+    await event(sent, 'progress')
+    sent.pause()
+    await vi.waitFor(() => expect(received.state).toBe('paused'))
+    received.pause()
+    sent.resume()
+    await ab.request(0).catch(() => {})
+    await ba.request(0).catch(() => {})
+    expect([sent.state, received.state]).toEqual(['paused', 'paused'])
+    received.resume()
+    await sent.done
+  })
+
+  it('keeps nothing of a file that was cancelled', async () => {
+    const { ab, ba } = await pair()
+    ba.on('transfer', transfer => void transfer.accept(new WritableStream({ write: () => new Promise(() => {}) })))
+    const sent = ab.sendFile(new Blob([new Uint8Array(20_000_000)]))
+    await vi.waitFor(() => expect(ab.bufferSize).toBeGreaterThan(0))
+    sent.cancel()
+    await expect(sent.done).rejects.toMatchObject({ type: 'cancelled' })
+    expect(ab.bufferSize).toBe(0)
+  })
+
+  it('refuses a priority that there is not, and sends nothing; what is no object means nothing', async () => {
+    const { ab, ba } = await pair()
+    const got: unknown[] = []
+    ba.on('data', data => got.push(data))
+    const errors: string[] = []
+    ab.on('error', error => errors.push(error.type))
+    await expect(ab.send(1, { priority: 'urgent' as 'high' })).rejects.toMatchObject({ type: 'invalid-argument' })
+    await expect(ab.send(2, { priority: 'file' as 'high' })).rejects.toMatchObject({ type: 'invalid-argument' })
+    await ab.send(3, null as unknown as boolean)
+    await ab.delivered()
+    expect(got).toEqual([3])
+    expect(errors).toEqual(['invalid-argument', 'invalid-argument'])
+  })
+
+  it('says that a message is too long, and goes on', async () => {
+    const { ab, ba } = await pair({ limits: { maxMessageBytes: 100_000 } })
+    await expect(ab.send(new Uint8Array(100_001))).rejects.toMatchObject({ type: 'message-too-big', message: expect.stringContaining('sendFile') as string })
+    const got = new Promise(resolve => ba.on('data', resolve))
+    await ab.send('next')
+    expect(await got).toBe('next')
+  })
+
   it('cancels a file on its way', async () => {
     const { ab, ba } = await pair()
     const offered = event<Transfer>(ba, 'transfer')

@@ -59,6 +59,8 @@ describe('a request', () => {
     await expect(ab.request(1)).rejects.toMatchObject({ name: 'PeerError', type: 'request-failed', message: 'no such room', peer: 'b' })
     ba.onRequest(() => Promise.reject(new Error('x'.repeat(5000))))
     await expect(ab.request(1)).rejects.toMatchObject({ type: 'request-failed', message: 'x'.repeat(1024) })
+    ba.onRequest(() => { throw Object.create(null) as Error })
+    await expect(ab.request(1)).rejects.toMatchObject({ type: 'request-failed', message: 'It threw what cannot be read.' })
     ba.onRequest(() => () => 'a function')
     await expect(ab.request(1)).rejects.toMatchObject({ type: 'request-failed', message: expect.stringMatching(/function/) as string })
   })
@@ -128,6 +130,7 @@ describe('a request', () => {
     await expect(a.connect('b')!.request(1)).rejects.toMatchObject({ type: 'not-open-yet' })
     await expect(ab.request(() => 1)).rejects.toMatchObject({ type: 'data-clone', connectionId: ab.connectionId })
     await expect(ab.request(1, { timeout: NaN })).rejects.toMatchObject({ type: 'invalid-argument' })
+    await expect(ab.request(1, { priority: 'urgent' as 'high' })).rejects.toMatchObject({ type: 'invalid-argument' })
   })
 
   it('never makes an error event or an unhandled rejection', async () => {

@@ -70,6 +70,23 @@ describe('sending a file', () => {
     expect(supplied).toEqual([[1, 2], [3], [65]])
   })
 
+  it('takes the bytes of every kind of view, and the halves of a surrogate pair from two strings', async () => {
+    const transfer = send(streamOf(new Uint16Array([0x201, 0x403]) as unknown as Uint8Array, new DataView(data(9, 8, 7).buffer, 1, 1) as unknown as Uint8Array, 'a\ud83d', '\ude00', '\ud83d', data(1), '\ud83d'))
+    transfer._read(0, 100)
+    await vi.waitFor(() => expect(types()).toEqual(['transfer-end']))
+    const lone = [0xef, 0xbf, 0xbd]
+    expect(supplied.flat()).toEqual([1, 2, 3, 4, 8, 97, 0xf0, 0x9f, 0x98, 0x80, ...lone, 1, ...lone])
+  })
+
+  it.each([[5], [{ a: 1 }], [null], [new Blob(['x'])]])('fails where a stream gives something else, as %o', async (chunk) => {
+    const transfer = send(new ReadableStream({ start: controller => controller.enqueue(chunk as unknown as string) }))
+    transfer._read(0, 10)
+    await vi.waitFor(() => expect(types()).toEqual(['transfer-cancel']))
+    state(transfer, 'cancelled')
+    await expect(transfer.done).rejects.toMatchObject({ type: 'invalid-argument', message: expect.stringMatching(/neither bytes nor a string/) as string })
+    expect(supplied).toEqual([])
+  })
+
   it('lets the core know that a stream is longer than declared, or ends as declared', async () => {
     const long = send(streamOf(data(1, 2)), 1)
     long._read(0, 1)
@@ -116,12 +133,13 @@ describe('sending a file', () => {
     state(transfer, 'active')
     transfer.pause()
     state(transfer, 'paused')
+    transfer.pause() // the other side may have been the one
     transfer.resume()
     transfer.cancel('enough')
     state(transfer, 'cancelled', 'enough')
     transfer.cancel()
     transfer.pause()
-    expect(types()).toEqual(['transfer-pause', 'transfer-resume', 'transfer-cancel'])
+    expect(types()).toEqual(['transfer-pause', 'transfer-pause', 'transfer-resume', 'transfer-cancel'])
   })
 
   it.each([

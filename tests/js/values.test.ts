@@ -174,6 +174,12 @@ describe('what structuredClone carries', () => {
     }
     same(await roundTrip(new Tagged()), { y: 2 })
     same(await roundTrip(new Proxy({ a: [1] }, {})), { a: [1] })
+    for (const name of ['Number', 'Boolean', 'Date', 'Map', 'Blob', 'Error', 'RegExp', 'ArrayBuffer', 'eval']) {
+      same(await roundTrip([Object.defineProperty(new (class { z = 3 })(), Symbol.toStringTag, { value: name })]), [{ z: 3 }])
+    }
+    class Named extends Map<number, number> { override get [Symbol.toStringTag](): string { return 'Named' } }
+    same(await roundTrip(new Named([[1, 2]])), new Map([[1, 2]]))
+    same(await roundTrip(Object.defineProperty(new Date(5), Symbol.toStringTag, { value: 'Day' })), new Date(5))
     same(await roundTrip(Object.assign(Object.create(null), { a: 1 })), { a: 1 })
   })
 })
