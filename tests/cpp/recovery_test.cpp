@@ -183,22 +183,36 @@ TEST_F(Recovery, ARacerThatCameBeforeTheSilenceWasNoticedIsKept) {
 }
 
 TEST_F(Recovery, WhatWasSentGoesBeforeAnEndThatCameWhileThePathWasDown) {
-  world.pathDown();
-  ASSERT_TRUE(world.runUntil([&] { return recovering(ada, connection); }, 3'000));
-  for (int i = 0; i < 50; ++i) ASSERT_TRUE(ada.send(connection, std::to_string(i)));
-  ada.close(connection);
-  EXPECT_FALSE(ada.send(connection, "too late"));
-  world.runFor(3'000);
-  EXPECT_TRUE(recovering(ada, connection)) << "it waits for another path";
-  world.pathUp();
-  const auto over = [&] {
-    return ada.state(connection) == ConnectionState::Closed && bob.state(bob.incoming()) == ConnectionState::Closed;
-  };
-  ASSERT_TRUE(world.runUntil(over, 10'000));
-  ASSERT_EQ(bob.received[bob.incoming()].size(), 50U);
-  EXPECT_EQ(bob.received[bob.incoming()].back(), "49");
-  world.runFor(5'000);
-  EXPECT_EQ(ada.liveLinks() + bob.liveLinks(), 0U);
+  for (Node* const node : {&ada, &bob}) {
+    if (node == &bob) {
+      connection = ada.connect("bob");
+      ASSERT_TRUE(
+          world.runUntil([&] { return bob.incomingCount() == 2 && ada.state(connection) == ConnectionState::Open; }));
+      world.runFor(1'000);
+    }
+    Node& other = node == &ada ? bob : ada;
+    const ConnectionHandle incoming = bob.incoming(bob.incomingCount() - 1);
+    const ConnectionHandle mine = node == &ada ? connection : incoming;
+    const ConnectionHandle theirs = node == &ada ? incoming : connection;
+    world.pathDown();
+    ASSERT_TRUE(world.runUntil([&] { return recovering(*node, mine); }, 3'000));
+    for (int i = 0; i < 50; ++i) ASSERT_TRUE(node->send(mine, std::to_string(i)));
+    node->close(mine);
+    EXPECT_FALSE(node->send(mine, "too late"));
+    world.runFor(3'000);
+    EXPECT_TRUE(recovering(*node, mine)) << "it waits for another path";
+    const std::size_t opened = node->count("connection-state:" + std::to_string(mine) + ":open");
+    world.pathUp();
+    const auto over = [&] {
+      return node->state(mine) == ConnectionState::Closed && other.state(theirs) == ConnectionState::Closed;
+    };
+    ASSERT_TRUE(world.runUntil(over, 10'000));
+    ASSERT_EQ(other.received[theirs].size(), 50U);
+    EXPECT_EQ(other.received[theirs].back(), "49");
+    EXPECT_EQ(node->count("connection-state:" + std::to_string(mine) + ":open"), opened) << "for who closed it is over";
+    world.runFor(5'000);
+    EXPECT_EQ(ada.liveLinks() + bob.liveLinks(), 0U);
+  }
 }
 
 TEST_F(Recovery, AnEndWaitsForAnotherPathForSomeSecondsAndNoLonger) {
@@ -213,6 +227,22 @@ TEST_F(Recovery, AnEndWaitsForAnotherPathForSomeSecondsAndNoLonger) {
   ASSERT_TRUE(world.runUntil([&] { return bob.state(bob.incoming()) == ConnectionState::Closed; }, 1'000))
       << "it is told by the server";
   EXPECT_EQ(ada.liveLinks() + bob.liveLinks(), 0U);
+}
+
+TEST_F(Recovery, ConnectionsThatBothSidesCloseAtOnceAreForgottenByBoth) {
+  for (int round = 0; round < 3; ++round) {
+    if (round > 0) {
+      connection = ada.connect("bob");
+      ASSERT_TRUE(world.runUntil([&] { return ada.state(connection) == ConnectionState::Open; }));
+      world.runFor(1'000);
+    }
+    ada.send(connection, "last words");
+    ada.close(connection);
+    bob.close(bob.incoming(static_cast<std::size_t>(round)));
+    world.runFor(20'000);
+    EXPECT_EQ(ada.endpoint->connectionCount(), 0U);
+    EXPECT_EQ(bob.endpoint->connectionCount(), 0U);
+  }
 }
 
 TEST_F(Recovery, ClosingWhileRecoveringTellsTheOtherSideThroughTheServer) {

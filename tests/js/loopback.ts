@@ -7,6 +7,12 @@ const later = (what: () => void): void => void setTimeout(what)
 export class Hub {
   readonly clients = new Map<string, SignalingHandlers>()
   up = true
+  #underWay = 0
+
+  /** Until everything that was sent has arrived, and what was sent because of that. */
+  async quiet(): Promise<void> {
+    while (this.#underWay) await new Promise<void>(later)
+  }
 
   transport(): SignalingTransport {
     let counter = 0
@@ -26,7 +32,12 @@ export class Hub {
             if (!message.dst) return
             const to = this.clients.get(message.dst)
             const expire = { type: 'EXPIRE', src: message.dst, dst: id }
-            later(() => to ? to.message(JSON.stringify({ ...message, src: id })) : handlers.message(JSON.stringify(expire)))
+            this.#underWay++
+            later(() => {
+              this.#underWay--
+              if (to) to.message(JSON.stringify({ ...message, src: id }))
+              else handlers.message(JSON.stringify(expire))
+            })
           },
           close: () => void this.clients.delete(id),
         }

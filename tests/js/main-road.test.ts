@@ -379,6 +379,8 @@ describe('the main road', () => {
     expect(from).toBeLessThan(bytes.length)
     hub.up = true
     await Promise.all([a, b].map(peer => peer.open || event(peer, 'open')))
+    // The goodbyes to a peer that was not back yet expire, and an EXPIRE does not say what it is about.
+    await hub.quiet()
     const arrived = event<DataConnection>(b, 'connection')
     const again = a.connect('b')!
     await event(again, 'open')
@@ -392,7 +394,8 @@ describe('the main road', () => {
     expect(resumed.digest).toBe(resent.digest)
   })
 
-  it('carries the end of a file of ten gigabytes, of which the rest is there', async () => {
+  // Forty thousand pieces are hashed on each side.
+  it('carries the end of a file of ten gigabytes, of which the rest is there', { timeout: 60_000 }, async () => {
     const { ab, ba } = await pair()
     const size = 10_000_000_000
     const from = size - 3_000_000

@@ -970,12 +970,12 @@ void Connection::pathDown(const char* reason, Millis now) {
 }
 
 void Connection::pathUp(const char* reason, Millis now) {
-  if (!enter(Trigger::PathUp, reason)) return;
+  // close() may have waited for this.
+  const bool closing = framing_ && framing_->closing();
+  if (!enter(closing ? Trigger::LocalClose : Trigger::PathUp, closing ? "closed by this side" : reason)) return;
   budgetUntil_ = restartAt_ = raceAt_ = kNever;
   if (current_) current_->confirmed();
-  if (framing_ && framing_->closing()) {
-    // close() waited for this.
-    enter(Trigger::LocalClose, "closed by this side");
+  if (closing) {
     retire(fresh_);
     return;
   }
