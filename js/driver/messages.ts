@@ -3,8 +3,7 @@
 //
 // Loaded with the core. Who calls: DataConnection, once it is open; before, there is nothing to send and nothing comes.
 
-import type { Lane} from '../core/types.js'
-import { Format, type ConnectionState, type CoreEvent, type CoreLimits, type WireProtocol } from '../core/types.js'
+import { Format, type ConnectionState, type CoreEvent, type CoreLimits, type Lane, type WireProtocol } from '../core/types.js'
 import { PeerError, type PeerErrorCode } from '../errors.js'
 import { type Deferred, deferred, guard, rejected } from '../events.js'
 import { Channels, type ChannelOptions, type PeerChannel } from './channels.js'

@@ -130,7 +130,12 @@ class StreamReader implements Reader {
 
   /** Half a surrogate pair before bytes will have no other half. */
   #join(bytes: Uint8Array): Uint8Array {
-    return this.#half ? Uint8Array.of(...this.#encode('', true), ...bytes) : bytes
+    if (!this.#half) return bytes
+    const half = this.#encode('', true)
+    const all = new Uint8Array(half.length + bytes.length)
+    all.set(half)
+    all.set(bytes, half.length)
+    return all
   }
 
   #encode(text: string, last: boolean): Uint8Array {
