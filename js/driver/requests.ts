@@ -3,8 +3,7 @@
 // Who calls: Messages. They travel as messages do, so each comes exactly once, whatever becomes of the path. What the other
 // side may cost us is bounded: `atOnce` questions that are being answered, and a few bytes for each beyond.
 
-import type { Lane } from '../core/types.js'
-import { Format } from '../core/types.js'
+import { Format, type Lane } from '../core/types.js'
 import { messageOf, PeerError } from '../errors.js'
 import { type Deferred, deferred, rejected } from '../events.js'
 import type { RequestOptions } from '../data-connection.js'
