@@ -195,7 +195,7 @@ window.lab = {
   },
 
   /**
-   * A ping every `every` ms for `ms`, from `warm` ms after something large began on.
+   * A ping every `every` ms (of a list: in turn) for `ms`, from `warm` ms after something large began on.
    * @param size bytes of one message, which has to take longer than all that; null for a file that ends afterwards
    */
   async pingsDuring({ size, ms, warm, every }) {
@@ -203,6 +203,7 @@ window.lab = {
     const sent = file ? port.sendFile(file) : port.sendMessage(new ArrayBuffer(size))
     await new Promise(resolve => setTimeout(resolve, warm))
     const waiting = []
+    const pauses = [every].flat()
     for (const end = performance.now() + ms; performance.now() < end;) {
       const at = performance.now()
       const name = `during${waiting.length}`
@@ -210,7 +211,7 @@ window.lab = {
         echoes.set(name, back => resolve(back - at))
         port.sendPing(name)
       }))
-      await new Promise(resolve => setTimeout(resolve, every))
+      await new Promise(resolve => setTimeout(resolve, pauses[waiting.length % pauses.length]))
     }
     file?.stop()
     const times = await Promise.all(waiting)

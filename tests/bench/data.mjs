@@ -197,6 +197,12 @@ const file = size => async ({ a, b }) => {
   return size / mebi / ((at - began) / 1000)
 }
 
+/** Of pings, by round. */
+const spread = rounds => ({
+  p50: rounds.map(round => median(round)), p95: rounds.map(round => quantile(round, 0.95)), max: rounds.map(round => Math.max(...round)),
+})
+const spreadNote = 'p50, p95 and max of each round, then their medians, and the largest of all.'
+
 /** The hand-written lane with every chunk size and limit that people use; the fastest is the one that is compared with. */
 async function findBest(lab, given) {
   if (lab.best) return
@@ -265,7 +271,7 @@ const figures = {
   ping: {
     title: () => 'Pings every 20 ms while something large is under way, ms',
     async measure(lab, given) {
-      const during = { ms: 3000, warm: 1000, every: 20 }
+      const during = { ms: 3000, warm: 1500, every: 20 }
       const behind = { ms: 1000, warm: 100, every: 20 }
       const variants = [
         { key: 'hand-written, second channel, 4 MiB buffered', kind: 'raw', options: { chunk: 64 * kibi, high: 4 * mebi } },
@@ -280,14 +286,26 @@ const figures = {
         const [pings] = await Promise.all([a.call('pingsDuring', { size, ...(size === null ? during : behind) }), b.call('arrived')])
         return pings
       }, { warm: async ({ a }) => { await a.call('pings', 20) }, alone: true })
-      const lanes = {}
-      for (const { key } of variants) {
-        lanes[key] = {
-          p50: times[key].map(round => median(round)), p95: times[key].map(round => quantile(round, 0.95)),
-          max: times[key].map(round => Math.max(...round)),
-        }
-      }
-      return { lanes, digits: 1, note: 'p50, p95 and max of each round, then their medians, and the largest of all.', largest: true }
+      return { lanes: Object.fromEntries(variants.map(({ key }) => [key, spread(times[key])])), digits: 1, note: spreadNote, largest: true }
+    },
+  },
+
+  word: {
+    title: () => 'The first word after a silence of 1.05, 1.3 or 2 seconds, while a file is under way: there and back, ms',
+    async measure(lab, given) {
+      const variants = [
+        { key: 'hand-written, second channel, 4 MiB buffered', kind: 'raw', options: { chunk: 64 * kibi, high: 4 * mebi } },
+        { key: 'hand-written, second channel, 256 KiB buffered', kind: 'raw', options: { chunk: 16 * kibi, high: 256 * kibi } },
+        { key: 'peerbridge, high', kind: 'peerbridge' },
+      ].filter(({ kind }) => given.lanes.includes(kind))
+      const words = { size: null, ms: 14_000, warm: 6000, every: [1050, 1300, 2000] }
+      const times = await lab.interleaved('word', variants, given.rounds, async ({ a, b }) => {
+        await b.call('expectFile', null)
+        const [pings] = await Promise.all([a.call('pingsDuring', words), b.call('arrived')])
+        return pings
+      }, { warm: async ({ a }) => { await a.call('pings', 20) }, alone: true })
+      const lanes = Object.fromEntries(Object.entries(times).map(([key, rounds]) => [key, spread(rounds)]))
+      return { lanes, digits: 1, note: spreadNote, largest: true }
     },
   },
 

@@ -91,14 +91,14 @@ TEST(Framing, ALargeMessageArrivesByteForByte) {
 TEST(Framing, ABulkChunkTakesOneCallOfNext) {
   FramingConfig config;
   config.windowBytes = 64'000'000;
-  config.highWaterBytes = 64'000'000;
   Pair pair(config);
   pair.attach();
   pair.settle();
   pair.a.queue(Lane::Bulk, 1, patternOf(1, 6'500'000));
-  const std::size_t calls = pair.a.pump(pair.toB, pair.bufferedA, pair.now);
-  EXPECT_EQ(pair.toB.size(), 100u);
-  EXPECT_EQ(calls, pair.toB.size() + 1);
+  for (std::size_t chunks = 1; chunks <= 100; ++chunks) {
+    EXPECT_EQ(pair.a.framing.next(0, pair.now).kind, ActionKind::FillSend);
+  }
+  EXPECT_EQ(pair.a.framing.next(0, pair.now).kind, ActionKind::Wait);
 }
 
 TEST(Framing, SmallMessagesOfATurnShareAFrame) {
@@ -251,39 +251,110 @@ TEST(Framing, BulkUsesSmallFramesWhileSomebodyTalks) {
   pair.dropWire();
   pair.now += 1'001;
   pair.pumpA(4);
-  EXPECT_EQ(pair.toB.back().size(), 65'536u);
+  EXPECT_EQ(pair.toB.back().size(), 16'384u) << "nothing arrived since: see AfterTalkBulkGrowsByWhatArrives";
 }
 
-/// The longest frame of bulk on a path that delivers so much in a millisecond, a second after it began.
-std::size_t longestFrameAt(std::uint64_t bytesPerMillisecond, std::size_t maxMessageSize) {
-  Pair pair;
-  pair.attach(maxMessageSize);
-  pair.settle();
-  pair.a.queue(Lane::Bulk, 1, Bytes(50'000'000));
-  std::uint64_t may = 0;
-  std::size_t longest = 0;
-  for (int i = 0; i < 500; ++i) {
-    pair.poll();
-    pair.pumpA();
-    pair.pumpB();
-    may += 4 * bytesPerMillisecond;
-    while (!pair.toB.empty() && pair.toB.front().size() <= may) {
-      may -= pair.toB.front().size();
-      if (i >= 250) longest = std::max(longest, pair.toB.front().size());
-      pair.deliverToB();
-    }
-    while (pair.deliverToA()) {
-    }
-    pair.advance(4);
+/// A path that delivers so many bytes in a millisecond, and a page whose turns are 4 ms apart.
+class Path {
+ public:
+  explicit Path(std::uint64_t bytesPerMillisecond, std::size_t maxMessageSize = 262'144) : rate_(bytesPerMillisecond) {
+    pair.attach(maxMessageSize);
+    pair.settle();
   }
-  return longest;
+
+  void run(Millis time) {
+    longestFrame = 0;
+    mostBuffered = mostUnacked = arrived = 0;
+    for (const Millis end = pair.now + time; pair.now < end; pair.advance(turn)) {
+      pair.poll();
+      pair.pumpA();
+      pair.pumpB();
+      mostBuffered = std::max(mostBuffered, pair.bufferedA);
+      mostUnacked = std::max(mostUnacked, pair.a.framing.stats().unackedBytes);
+      may_ = pair.toB.empty() ? 0 : may_ + static_cast<std::uint64_t>(turn) * rate_;
+      while (!pair.toB.empty() && pair.toB.front().size() <= may_) {
+        const std::size_t length = pair.toB.front().size();
+        may_ -= length;
+        arrived += length;
+        longestFrame = std::max(longestFrame, length);
+        pair.deliverToB();
+      }
+      while (pair.deliverToA()) {
+      }
+    }
+  }
+
+  Pair pair;
+  Millis turn = 4;
+  // Of the last run():
+  std::size_t longestFrame = 0;
+  std::uint64_t mostBuffered = 0;
+  std::uint64_t mostUnacked = 0;
+  std::uint64_t arrived = 0;
+
+ private:
+  std::uint64_t rate_;
+  std::uint64_t may_ = 0;
+};
+
+std::size_t longestFrameAt(std::uint64_t bytesPerMillisecond, std::size_t maxMessageSize = 262'144) {
+  Path path(bytesPerMillisecond, maxMessageSize);
+  path.pair.a.queue(Lane::Bulk, 1, Bytes(80'000'000));
+  path.run(2'000);
+  path.run(1'000);
+  return path.longestFrame;
 }
 
-TEST(Framing, BulkUsesLongerFramesWhereThePathIsFast) {
-  EXPECT_EQ(longestFrameAt(20'000, 262'144), 262'144u);
-  EXPECT_EQ(longestFrameAt(8'000, 262'144), 131'072u);
-  EXPECT_EQ(longestFrameAt(1'000, 262'144), 65'536u);
-  EXPECT_EQ(longestFrameAt(20'000, 100'000), 65'536u);
+TEST(Framing, AFrameOfBulkIsAsLongAsThePathTakesSomeMillisecondsFor) {
+  EXPECT_EQ(longestFrameAt(25'000), 262'144u);
+  EXPECT_EQ(longestFrameAt(12'000), 131'072u);
+  EXPECT_EQ(longestFrameAt(7'000), 65'536u);
+  EXPECT_EQ(longestFrameAt(1'000), 16'384u);
+  EXPECT_EQ(longestFrameAt(25'000, 100'000), 100'000u);
+}
+
+TEST(Framing, WhereThePathIsSlowTheFirstWordWaitsForLittle) {
+  for (const Lane lane : {Lane::Bulk, Lane::Normal}) {
+    Path path(1'000);
+    path.pair.a.queue(lane, 1, Bytes(10'000'000));
+    path.run(1'500);
+    path.run(1'000);
+    EXPECT_LE(path.mostBuffered, 65'536u);
+    EXPECT_GE(path.arrived, 980'000u) << "and all the same it is never idle";
+  }
+}
+
+TEST(Framing, WhereThePageIsLateForItsTurnsMoreWaitsInTheChannel) {
+  Path path(3'000);
+  path.pair.a.queue(Lane::Bulk, 1, Bytes(60'000'000));
+  path.run(2'000);
+  EXPECT_LE(path.mostBuffered, 262'144u);
+  path.turn = 40;
+  path.run(2'000);
+  path.run(2'000);
+  EXPECT_GE(path.arrived, 5'700'000u);
+  path.turn = 4;
+  path.run(6'000);
+  path.run(1'000);
+  EXPECT_LE(path.mostBuffered, 131'072u) << "and less again, once it is in time";
+}
+
+TEST(Framing, AfterTalkBulkGrowsByWhatArrives) {
+  Path path(10'000);
+  path.pair.a.queue(Lane::Bulk, 1, Bytes(60'000'000));
+  path.run(1'000);
+  EXPECT_EQ(path.longestFrame, 65'536u);
+  path.pair.a.put(Lane::High, "ping");
+  path.run(1'000);
+  const std::uint64_t talking = path.mostUnacked;
+  EXPECT_LE(talking, 500'000u) << "what was on its way when the first word came";
+  path.run(100);
+  EXPECT_LE(path.mostUnacked, 200'000u) << "at once it would be as much as the channel and the window take";
+  EXPECT_EQ(path.longestFrame, 16'384u);
+  EXPECT_GE(path.arrived, 950'000u) << "and all the same the path is never idle";
+  path.run(1'000);
+  path.run(1'000);
+  EXPECT_EQ(path.longestFrame, 65'536u);
 }
 
 TEST(Framing, NormalGetsMoreThanBulkButBulkIsNotStarved) {
@@ -314,8 +385,10 @@ TEST(Framing, NothingIsSentWhileTheChannelsBufferIsFull) {
   pair.attach();
   pair.settle();
   pair.a.queue(Lane::Bulk, 1, Bytes(1'000));
-  EXPECT_EQ(pair.a.framing.next(262'144, pair.now).kind, ActionKind::Wait);
-  EXPECT_EQ(pair.a.framing.next(262'143, pair.now).kind, ActionKind::FillSend);
+  // With the next frame, of 64 KiB, it would be more than 10 MB/s take in 20 ms.
+  EXPECT_EQ(pair.a.framing.next(134'464, pair.now).kind, ActionKind::Wait);
+  EXPECT_EQ(pair.a.framing.next(134'464, pair.now).low, 134'463u);
+  EXPECT_EQ(pair.a.framing.next(134'463, pair.now).kind, ActionKind::FillSend);
 }
 
 TEST(Framing, TheWaterMarkRisesWhenTheChannelRunsDryAndFallsForTalk) {
@@ -323,10 +396,12 @@ TEST(Framing, TheWaterMarkRisesWhenTheChannelRunsDryAndFallsForTalk) {
   pair.attach();
   pair.settle();
   pair.a.queue(Lane::Bulk, 1, Bytes(100'000'000));
-  EXPECT_EQ(pair.a.framing.next(262'144, pair.now).kind, ActionKind::Wait);
-  EXPECT_EQ(pair.a.framing.next(0, pair.now).kind, ActionKind::FillSend);
-  EXPECT_EQ(pair.a.framing.next(524'287, pair.now).kind, ActionKind::FillSend);
-  EXPECT_EQ(pair.a.framing.next(524'288, pair.now).kind, ActionKind::Wait);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(pair.a.framing.next(134'464, pair.now).kind, ActionKind::Wait);
+    EXPECT_EQ(pair.a.framing.next(0, pair.now).kind, ActionKind::FillSend);
+  }
+  EXPECT_EQ(pair.a.framing.next(196'607, pair.now).kind, ActionKind::FillSend);
+  EXPECT_EQ(pair.a.framing.next(196'608, pair.now).kind, ActionKind::Wait);
   pair.a.put(Lane::High, "ping");
   EXPECT_EQ(pair.a.framing.next(0, pair.now).kind, ActionKind::Send);
   EXPECT_EQ(pair.a.framing.next(65'536, pair.now).kind, ActionKind::Wait);

@@ -154,7 +154,7 @@ TEST_F(Stripes, FilesAreSpreadToo) {
 
 TEST_F(Stripes, AcknowledgementsComeBackWhereFramesCame) {
   open(2);
-  a.queue(Lane::Bulk, 1, patternOf(1, 60'000));
+  a.queue(Lane::Bulk, 1, patternOf(1, 30'000));
   pumpOne(a, 1);
   ASSERT_EQ(toB[1].size(), 1u);
   deliver(b, 1);

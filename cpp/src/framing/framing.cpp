@@ -29,6 +29,7 @@ FramingConfig sane(FramingConfig config) {
   // What is accepted never falls below kFrameLimitBeforeHello; what is sent may.
   config.maxFrameBytes = std::clamp<std::size_t>(config.maxFrameBytes, kSmallestFrameLimit, 0x7fffffff);
   config.frameBytes = std::clamp(config.frameBytes, kSmallestFrameLimit, config.maxFrameBytes);
+  config.interactiveFrameBytes = std::max(config.interactiveFrameBytes, kSmallestFrameLimit);
   config.highWaterBytes = std::max<std::uint64_t>(config.highWaterBytes, 2);
   config.interactiveWaterBytes = std::clamp<std::uint64_t>(config.interactiveWaterBytes, 2, config.highWaterBytes);
   config.maxHighWaterBytes = std::max(config.maxHighWaterBytes, config.highWaterBytes);
@@ -48,8 +49,9 @@ struct Framing::State {
 
   struct Channel {
     bool attached = false;
-    std::uint64_t highWater = 0;
-    bool blocked = false;  ///< the last next() had data that the buffer's fill kept back
+    std::uint64_t highWater = 0;   ///< no more than this is kept in its buffer,
+    std::uint64_t leastWater = 0;  ///< and no less, whatever the rate
+    bool blocked = false;          ///< the last next() had data that the buffer's fill kept back
   };
 
   const FramingConfig config;
@@ -155,14 +157,16 @@ struct Framing::State {
   }
   [[nodiscard]] Seqs acknowledgeableBytes() const { return held ? toldBytes : receivedBytes(); }
   [[nodiscard]] bool closeDue() const { return closing && !closeSent && mayReplay() && sender.drained(); }
-  [[nodiscard]] std::uint64_t waterMark(const Channel& channel, Millis now) const {
-    if (sender.interactive(now)) return config.interactiveWaterBytes;
-    return std::min(channel.highWater, std::max(config.highWaterBytes, sender.bulkReserve()));
+  [[nodiscard]] std::uint64_t waterMark(const Channel& channel, bool talk) const {
+    if (talk) return config.interactiveWaterBytes;
+    const std::uint64_t most = std::min(channel.highWater, std::max(channel.leastWater, sender.reserve()));
+    return most - std::min<std::uint64_t>(most / 2, sender.largeFrame(frameLimit));
   }
 
   void attach(Slot slot) {
     channels[slot].attached = true;
     channels[slot].highWater = config.highWaterBytes;
+    channels[slot].leastWater = config.interactiveWaterBytes;
     channels[slot].blocked = false;
     widen();
   }
@@ -283,21 +287,27 @@ struct Framing::State {
     lastSent = Sent::Nothing;
     Channel& channel = channels[slot];
     if (!attached() || !channel.attached || over || (slot > 0 && !mayReplay())) return {};
-    if (std::exchange(channel.blocked, false) && buffered == 0 && !sender.interactive(now)) {
-      // There was data and the channel ran dry: keep more of it there.
-      channel.highWater = std::min(channel.highWater * 2, config.maxHighWaterBytes);
+    const bool talk = sender.interactive(now);
+    if (std::exchange(channel.blocked, false) && !talk) {
+      if (buffered == 0) {
+        // There was data and the channel ran dry: keep more of it there.
+        channel.highWater = std::min(channel.highWater * 2, config.maxHighWaterBytes);
+        channel.leastWater = std::min(channel.leastWater * 2, config.highWaterBytes);
+      } else {
+        channel.leastWater = std::max(channel.leastWater - channel.leastWater / 256, config.interactiveWaterBytes);
+      }
     }
     // What was begun is completed, whatever the buffer says: it is one frame.
     if (sender.filling() && mayReplay()) {
       const Action action = nextData(slot, false, now);
       if (action.kind != ActionKind::Wait || over) return action;
     }
-    const std::uint64_t mark = waterMark(channel, now);
+    const std::uint64_t mark = waterMark(channel, talk);
     const bool full = buffered >= mark;
     // High and control frames may go beyond the mark, but not for ever.
     if (buffered / 2 >= config.highWaterBytes && full) {
       channel.blocked = wants(slot);
-      return wait(mark);
+      return wait(mark, talk);
     }
     if (slot == 0) {
       if (const std::optional<Action> action = nextControl()) return *action;
@@ -319,13 +329,13 @@ struct Framing::State {
       return sendControl(Sent::Ack, FrameType::Ack, {told[0], told[1]});
     }
     channel.blocked = full && wants(slot);
-    return wait(mark);
+    return wait(mark, talk);
   }
 
-  /// Half of what is kept there is left when the next call comes: time enough for that call to be late.
-  static Action wait(std::uint64_t mark) {
+  /// The next call comes when there is room for a frame; for short ones, for several.
+  static Action wait(std::uint64_t mark, bool talk) {
     Action action;
-    action.low = mark / 2;
+    action.low = talk ? mark / 2 : mark - 1;
     return action;
   }
 

@@ -1,6 +1,7 @@
-// How fast bulk arrives at the other side, and how much of it has to be on its way for that. While somebody talks, no
-// more than that is sent: what is beyond it only waits, in buffers of the browser and of the network, and talk waits
-// behind it.
+// How fast it arrives at the other side, and how much of what is large has to be on its way for that. While somebody
+// talks, no more than that is sent: what is beyond it only waits, in buffers of the browser and of the network, and
+// talk waits behind it. For the same reason little more than a page needs that is late for its turn waits in the
+// browser's buffer while nobody talks.
 #pragma once
 
 #include <algorithm>
@@ -10,6 +11,53 @@
 
 namespace peerbridge {
 
+/// How much arrives in a millisecond.
+class Rate {
+ public:
+  /// `bytes` more arrived.
+  void arrived(std::uint64_t bytes, Millis now) {
+    bytes_ += bytes;
+    const Millis passed = now - since_;
+    if (passed < kMeasured) return;
+    // A pause is no slowness.
+    if (passed < 4 * kMeasured) {
+      const std::uint64_t rate = bytes_ / static_cast<std::uint64_t>(passed);
+      rate_ = std::max(rate, rate_ - rate_ / 8);
+    }
+    bytes_ = 0;
+    since_ = now;
+  }
+
+  /// Bytes.
+  [[nodiscard]] std::uint64_t perMillisecond() const { return rate_; }
+
+  /// How long a frame may be: what takes one of so many channels some milliseconds, from `least` to `most`, in powers
+  /// of two of `least`.
+  [[nodiscard]] std::size_t frame(std::size_t least, std::size_t most, std::size_t channels) const {
+    const std::uint64_t some = rate_ / channels * static_cast<std::uint64_t>(kFrame);
+    std::size_t bytes = least;
+    while (bytes * 2 <= some) bytes *= 2;
+    return std::min(bytes, most);
+  }
+
+  /// So many bytes leave while a sender is late for its turn. More in the browser's buffer only makes the first word of
+  /// somebody who begins to talk wait longer.
+  [[nodiscard]] std::uint64_t reserve() const { return rate_ * static_cast<std::uint64_t>(kLate); }
+
+ private:
+  /// Time over which it is measured.
+  static constexpr Millis kMeasured = 50;
+  /// How late the turns of a busy page come.
+  static constexpr Millis kLate = 20;
+  /// What one frame may take. Each costs both pages as much as many kilobytes in it.
+  static constexpr Millis kFrame = 12;
+
+  Millis since_ = 0;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t rate_ = 10'000;  ///< before it is known: such as a fast home has
+};
+
+/// How much of one stream may be on its way.
 class Pace {
  public:
   /// Frame `seq` leaves.
@@ -27,58 +75,39 @@ class Pace {
       // The shortest is the way without a queue; it is forgotten slowly, because ways change.
       shortest_ = shortest_ == kNever || rtt < shortest_ ? rtt : shortest_ + (rtt - shortest_) / 32;
     }
-    bytes_ += bytes;
-    const Millis passed = now - since_;
-    if (passed < kMeasured) return;
-    // A pause is no slowness.
-    if (passed < 4 * kMeasured) {
-      const std::uint64_t rate = bytes_ / static_cast<std::uint64_t>(passed);
-      rate_ = std::max(rate, rate_ - rate_ / 8);
-    }
-    bytes_ = 0;
-    since_ = now;
+    if (allowed_ != kNoLimit) allowed_ += bytes / (allowed_ < kCautious ? 16 : 2);
+    rate_.arrived(bytes, now);
   }
 
-  /// So many bytes on their way keep the path busy, and not much more.
-  [[nodiscard]] std::uint64_t window() const {
-    if (rate_ == 0 || shortest_ == kNever) return kUnknown;
-    return std::max(kLeast, rate_ * static_cast<std::uint64_t>(shortest_ + kQueue));
+  /// Somebody talks: what keeps the path busy, and not much more.
+  void narrow() {
+    allowed_ = shortest_ == kNever
+                   ? kUnknown
+                   : std::max(kLeast, rate_.perMillisecond() * static_cast<std::uint64_t>(shortest_ + kQueue));
+    wide_ = kWide + allowed_;
   }
 
-  /// How long a frame may be: what takes one of so many channels some milliseconds. `usual`, which is at most `most`,
-  /// doubled as long as it still is.
-  [[nodiscard]] std::size_t frame(std::size_t usual, std::size_t most, std::size_t channels) const {
-    const std::uint64_t some = rate_ / channels * static_cast<std::uint64_t>(kFrame);
-    std::size_t bytes = usual;
-    while (bytes * 2 <= most && bytes * 2 <= some) bytes *= 2;
-    return bytes;
-  }
-
-  /// So many bytes leave while a sender is late for its turn. More in the browser's buffer only makes the first word of
-  /// somebody who begins to talk wait longer.
-  [[nodiscard]] std::uint64_t reserve() const {
-    return rate_ == 0 ? kNoLimit : rate_ * static_cast<std::uint64_t>(kLate);
-  }
+  /// Bytes. When nobody talks any more it grows by a part of what arrives: the path has carried little for a while, and
+  /// of all that is sent at once a part would be lost. Who speaks again just then waits until that was sent again.
+  [[nodiscard]] std::uint64_t allowed() const { return allowed_; }
+  /// So little that frames have to be short, which are acknowledged soon.
+  [[nodiscard]] bool narrowed() const { return allowed_ < wide_; }
 
  private:
-  /// Time over which a rate is measured.
-  static constexpr Millis kMeasured = 50;
   /// What may wait on the way, in time.
   static constexpr Millis kQueue = 3;
-  /// How late the turns of a busy page come.
-  static constexpr Millis kLate = 25;
-  /// What one frame may take. Each costs both pages as much as many kilobytes in it.
-  static constexpr Millis kFrame = 24;
   static constexpr std::uint64_t kLeast = 81'920;
   static constexpr std::uint64_t kUnknown = 458'752;
+  static constexpr std::uint64_t kCautious = 262'144;
+  static constexpr std::uint64_t kWide = 2'097'152;
   static constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 
   std::uint64_t sample_ = 0;
   Millis sampleAt_ = 0;
   Millis shortest_ = kNever;
-  Millis since_ = 0;
-  std::uint64_t bytes_ = 0;
-  std::uint64_t rate_ = 0;  ///< bytes a millisecond
+  Rate rate_;
+  std::uint64_t allowed_ = kNoLimit;
+  std::uint64_t wide_ = 0;
 };
 
 }  // namespace peerbridge

@@ -238,13 +238,18 @@ bool Sender::isLarge(Lane lane) const {
   return lane == Lane::Normal && hasWork(lane) && queueOf(lane).messages.front().ticket != 0;
 }
 
+std::size_t Sender::largeFrame(std::size_t frameLimit) const {
+  return rate_.frame(shortFrame(frameLimit), frameLimit, channels_);
+}
+
+std::size_t Sender::shortFrame(std::size_t frameLimit) const {
+  return std::min(frameLimit, config_.interactiveFrameBytes);
+}
+
 /// How long the next frame of this lane may be, where none is longer than `frameLimit`.
 std::size_t Sender::capacityFor(Lane lane, std::size_t frameLimit) const {
-  const std::size_t usual = std::min(frameLimit, config_.frameBytes);
-  if (!isLarge(lane)) return usual;
-  if (talk_) return std::min(usual, std::max(config_.interactiveFrameBytes, kSmallestFrameLimit));
-  const Stream stream = streamOf(lane);
-  return paces_[index(stream)].frame(usual, frameLimit, stream == Stream::Live ? 1 : channels_);
+  if (!isLarge(lane)) return std::min(frameLimit, config_.frameBytes);
+  return paces_[index(streamOf(lane))].narrowed() ? shortFrame(frameLimit) : largeFrame(frameLimit);
 }
 
 /// At least what the next frame of this lane will take, at most a frame.
@@ -264,7 +269,7 @@ bool Sender::fits(Lane lane, std::size_t frameLimit) const {
   if (replay.bytes() == 0) return true;
   if (replay.count() >= kMaxUnacknowledgedFrames) return false;
   std::uint64_t window = std::min(config_.windowBytes * (live ? 1 : channels_), granted_);
-  if (talk_ && isLarge(lane)) window = std::min(window, paces_[index(streamOf(lane))].window());
+  if (isLarge(lane)) window = std::min(window, paces_[index(streamOf(lane))].allowed());
   // The end of the window is High's, so that a ping passes while Normal waits for acknowledgements.
   if (lane == Lane::Normal) window -= std::min<std::uint64_t>(config_.frameBytes, window / 4);
   return replay.bytes() + estimate(lane, frameLimit) <= window;
@@ -404,7 +409,9 @@ void Sender::closeFrame() {
 }
 
 Action Sender::step(const Pass& pass, const Replay::Frame*& sent) {
-  talk_ = interactive(pass.now);
+  if (interactive(pass.now)) {
+    for (Pace& pace : paces_) pace.narrow();
+  }
   const bool carrier = pass.slot == 0;
   Stream stream = Stream::Bulk;
   if (filling()) {
@@ -473,7 +480,10 @@ bool Sender::acknowledge(Stream stream, std::uint64_t seq, Millis now) {
     queue.acknowledged = frame.framed;
     noteAcknowledged(frame.lane);
   }
-  if (replay.bytes() < before) paces_[index(stream)].acknowledged(seq, before - replay.bytes(), now);
+  if (replay.bytes() < before) {
+    paces_[index(stream)].acknowledged(seq, before - replay.bytes(), now);
+    rate_.arrived(before - replay.bytes(), now);
+  }
   return true;
 }
 

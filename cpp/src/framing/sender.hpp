@@ -110,8 +110,10 @@ class Sender {
   [[nodiscard]] bool wants(Slot slot, std::size_t frameLimit, bool highOnly) const;
   /// Nothing waits and everything was handed to the channel.
   [[nodiscard]] bool drained() const;
-  /// What the browser's buffer needs to hold of bulk: see Pace.
-  [[nodiscard]] std::uint64_t bulkReserve() const { return paces_[index(Stream::Bulk)].reserve(); }
+  /// What the browser's buffer needs to hold: see Rate.
+  [[nodiscard]] std::uint64_t reserve() const { return rate_.reserve(); }
+  /// How long frames of what is large may be while nobody talks, where none is longer than `frameLimit`.
+  [[nodiscard]] std::size_t largeFrame(std::size_t frameLimit) const;
   /// High or Normal were used within the last second.
   [[nodiscard]] bool interactive(Millis now) const { return used(Lane::High, now) || used(Lane::Normal, now); }
 
@@ -176,6 +178,7 @@ class Sender {
   [[nodiscard]] bool fits(Lane lane, std::size_t frameLimit) const;
   [[nodiscard]] std::optional<Lane> choose(Slot slot, std::size_t frameLimit) const;
   [[nodiscard]] bool openIsFull() const;
+  [[nodiscard]] std::size_t shortFrame(std::size_t frameLimit) const;
   [[nodiscard]] std::size_t capacityFor(Lane lane, std::size_t frameLimit) const;
   void begin(Lane lane, const Pass& pass);
   bool addMessage(Action& action, Millis now);
@@ -201,7 +204,7 @@ class Sender {
   Ticket lastTicket_ = 0;
   std::uint64_t granted_ = 0;
   std::array<Pace, kStreamCount> paces_;
-  bool talk_ = false;  ///< interactive(), at the last step()
+  Rate rate_;  ///< of both
   std::size_t channels_ = 1;
   std::uint64_t queuedBytes_ = 0;
   std::uint64_t inlineBytes_ = 0;

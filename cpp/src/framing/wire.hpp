@@ -42,16 +42,19 @@ inline constexpr std::size_t kHeadBytes = 96;
 struct FramingConfig {
   /// Largest frame that is sent (the channel and the peer may lower that) and accepted (never below 16 KiB).
   std::size_t maxFrameBytes = 262'144;
-  /// Frames of small messages are no longer, and those of what is large are not where the path is slow (see Pace).
+  /// Frames of small messages are no longer. Those of what is large are as long as the path takes some milliseconds
+  /// for, between interactiveFrameBytes and maxFrameBytes (see Rate).
   std::size_t frameBytes = 65'536;
-  /// Frame size of Bulk and File while High, or Normal messages up to 16 KiB, were used within the last second.
+  /// Frame size of what is large while High, or Normal messages up to 16 KiB, were used within the last second, and for
+  /// a while after that (see Pace).
   std::size_t interactiveFrameBytes = 16'384;
-  /// next() says Wait while the channel's bufferedAmount is at or above this (High and control frames: twice this).
+  /// next() says Wait while the channel's bufferedAmount with one more frame would be above this (High and control
+  /// frames: twice this). Where the path is known to be slow it is what leaves in 20 ms.
   std::uint64_t highWaterBytes = 262'144;
   /// highWaterBytes doubles up to here when the channel ran dry between two calls of next().
   std::uint64_t maxHighWaterBytes = 1'048'576;
   /// In place of both for the time that High, or Normal messages up to 16 KiB, are in use: what is in the channel is
-  /// what they wait behind.
+  /// what they wait behind. No less is kept in it where the path is slow either; where it runs dry all the same, more.
   std::uint64_t interactiveWaterBytes = 65'536;
   /// Unacknowledged frame bytes kept for replay, of High and Normal together, and of Bulk and File for each channel
   /// that they share; next() says Wait at the limit. The last frame's worth is kept for High.

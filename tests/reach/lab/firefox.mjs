@@ -25,6 +25,8 @@ const preferences = {
   'privacy.reduceTimerPrecision': false,
   // A page that nobody looks at shall measure the network, not the throttling of hidden pages.
   'dom.min_background_timeout_value': 4,
+  // The one that counts where budgets do not.
+  'dom.min_background_timeout_value_without_budget_throttling': 4,
   'dom.timeout.enable_budget_timer_throttling': false,
   // WebDriver BiDi turns them on in each page it speaks to: then every microtask and timer has its stack written down,
   // a fifth of what a page of ours did during pings. No user's page pays that.
