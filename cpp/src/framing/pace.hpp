@@ -75,7 +75,7 @@ class Pace {
       // The shortest is the way without a queue; it is forgotten slowly, because ways change.
       shortest_ = shortest_ == kNever || rtt < shortest_ ? rtt : shortest_ + (rtt - shortest_) / 32;
     }
-    if (allowed_ != kNoLimit) allowed_ += bytes / (allowed_ < kCautious ? 16 : 2);
+    if (allowed_ != kNoLimit) allowed_ = allowed_ < kWide ? allowed_ + bytes / 16 : kNoLimit;
     rate_.arrived(bytes, now);
   }
 
@@ -84,22 +84,21 @@ class Pace {
     allowed_ = shortest_ == kNever
                    ? kUnknown
                    : std::max(kLeast, rate_.perMillisecond() * static_cast<std::uint64_t>(shortest_ + kQueue));
-    wide_ = kWide + allowed_;
   }
 
   /// Bytes. When nobody talks any more it grows by a part of what arrives: the path has carried little for a while, and
-  /// of all that is sent at once a part would be lost. Who speaks again just then waits until that was sent again.
+  /// of all that is sent at once a part would be lost. Who speaks again just then waits until that was sent again. Not
+  /// for long: where much of many short frames is lost, Chromium's SCTP takes seconds to send it again.
   [[nodiscard]] std::uint64_t allowed() const { return allowed_; }
   /// So little that frames have to be short, which are acknowledged soon.
-  [[nodiscard]] bool narrowed() const { return allowed_ < wide_; }
+  [[nodiscard]] bool narrowed() const { return allowed_ != kNoLimit; }
 
  private:
   /// What may wait on the way, in time.
   static constexpr Millis kQueue = 3;
   static constexpr std::uint64_t kLeast = 81'920;
   static constexpr std::uint64_t kUnknown = 458'752;
-  static constexpr std::uint64_t kCautious = 262'144;
-  static constexpr std::uint64_t kWide = 2'097'152;
+  static constexpr std::uint64_t kWide = 262'144;
   static constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 
   std::uint64_t sample_ = 0;
@@ -107,7 +106,6 @@ class Pace {
   Millis shortest_ = kNever;
   Rate rate_;
   std::uint64_t allowed_ = kNoLimit;
-  std::uint64_t wide_ = 0;
 };
 
 }  // namespace peerbridge
