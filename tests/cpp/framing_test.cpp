@@ -357,6 +357,30 @@ TEST(Framing, AfterTalkBulkGrowsByWhatArrives) {
   EXPECT_EQ(path.longestFrame, 65'536u);
 }
 
+TEST(Framing, SoonAfterTalkBulkIsBoundByItsWindowAlone) {
+  Pair pair;
+  pair.attach();
+  pair.settle();
+  const auto pumpAll = [&pair] {
+    for (int i = 0; i < 100; ++i) {
+      std::uint64_t none = 0;
+      pair.a.pump(pair.toB, none, pair.now);
+    }
+    return pair.a.framing.stats().unackedBytes;
+  };
+  pair.a.put(Lane::High, "ping");
+  pair.a.queue(Lane::Bulk, 1, Bytes(20'000'000));
+  EXPECT_LE(pumpAll(), 500'000u);
+  // The path is long: an acknowledgement comes when nobody has talked for a second and a quarter.
+  pair.now += 1'251;
+  EXPECT_LE(pumpAll(), 500'000u);
+  for (int frames = 0; frames < 3; ++frames) pair.deliverToB();
+  pair.advance(20);
+  pair.pumpB();
+  pair.deliverToA();
+  EXPECT_GE(pumpAll(), 4'000'000u);
+}
+
 TEST(Framing, NormalGetsMoreThanBulkButBulkIsNotStarved) {
   FramingConfig config;
   config.windowBytes = 1'000'000'000;

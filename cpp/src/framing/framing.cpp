@@ -167,7 +167,6 @@ struct Framing::State {
     channels[slot].attached = true;
     channels[slot].highWater = config.highWaterBytes;
     channels[slot].leastWater = config.interactiveWaterBytes;
-    channels[slot].blocked = false;
     widen();
   }
 
@@ -294,7 +293,7 @@ struct Framing::State {
         channel.highWater = std::min(channel.highWater * 2, config.maxHighWaterBytes);
         channel.leastWater = std::min(channel.leastWater * 2, config.highWaterBytes);
       } else {
-        channel.leastWater = std::max(channel.leastWater - channel.leastWater / 256, config.interactiveWaterBytes);
+        channel.leastWater = std::max(config.interactiveWaterBytes, channel.leastWater / 256 * 255);
       }
     }
     // What was begun is completed, whatever the buffer says: it is one frame.

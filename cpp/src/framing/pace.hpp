@@ -75,12 +75,13 @@ class Pace {
       // The shortest is the way without a queue; it is forgotten slowly, because ways change.
       shortest_ = shortest_ == kNever || rtt < shortest_ ? rtt : shortest_ + (rtt - shortest_) / 32;
     }
-    if (allowed_ != kNoLimit) allowed_ = allowed_ < kWide ? allowed_ + bytes / 16 : kNoLimit;
+    if (allowed_ != kNoLimit) allowed_ = now - narrowedAt_ < kCautious ? allowed_ + bytes / 16 : kNoLimit;
     rate_.arrived(bytes, now);
   }
 
   /// Somebody talks: what keeps the path busy, and not much more.
-  void narrow() {
+  void narrow(Millis now) {
+    narrowedAt_ = now;
     allowed_ = shortest_ == kNever
                    ? kUnknown
                    : std::max(kLeast, rate_.perMillisecond() * static_cast<std::uint64_t>(shortest_ + kQueue));
@@ -96,9 +97,10 @@ class Pace {
  private:
   /// What may wait on the way, in time.
   static constexpr Millis kQueue = 3;
+  /// How long a path that carried little is not trusted.
+  static constexpr Millis kCautious = 250;
   static constexpr std::uint64_t kLeast = 81'920;
   static constexpr std::uint64_t kUnknown = 458'752;
-  static constexpr std::uint64_t kWide = 262'144;
   static constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 
   std::uint64_t sample_ = 0;
@@ -106,6 +108,7 @@ class Pace {
   Millis shortest_ = kNever;
   Rate rate_;
   std::uint64_t allowed_ = kNoLimit;
+  Millis narrowedAt_ = 0;
 };
 
 }  // namespace peerbridge

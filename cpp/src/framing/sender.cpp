@@ -410,7 +410,7 @@ void Sender::closeFrame() {
 
 Action Sender::step(const Pass& pass, const Replay::Frame*& sent) {
   if (interactive(pass.now)) {
-    for (Pace& pace : paces_) pace.narrow();
+    for (Pace& pace : paces_) pace.narrow(pass.now);
   }
   const bool carrier = pass.slot == 0;
   Stream stream = Stream::Bulk;
