@@ -36,7 +36,7 @@ describe('a connection that is paused', () => {
     expect(got).toHaveLength(501)
   })
 
-  it('stops the sender once its window is full, and memory with it', async () => {
+  it('stops the sender, and what it takes of memory', async () => {
     const { ab, ba } = await pair()
     const got = received(ba)
     ba.pause()
@@ -52,9 +52,9 @@ describe('a connection that is paused', () => {
       before = sent
       await quietly()
     }
-    // The window of 4 MiB, and the queue of 1 MiB behind it.
-    expect(sent).toBeGreaterThan(35)
-    expect(sent).toBeLessThan(60)
+    // What may be on its way at first, and the queue of 1 MiB behind it.
+    expect(sent).toBeGreaterThanOrEqual(10)
+    expect(sent).toBeLessThan(20)
     ba.resume()
     while (sent < 200) await ab.delivered()
     await ab.delivered()

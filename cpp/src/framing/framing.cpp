@@ -255,9 +255,10 @@ struct Framing::State {
     return std::nullopt;
   }
 
-  [[nodiscard]] Action nextData(Slot slot, bool highOnly, Millis now) {
+  [[nodiscard]] Action nextData(Slot slot, bool highOnly, bool talk, Millis now) {
     const Replay::Frame* frame = nullptr;
-    Action action = sender.step({slot, frameLimit, acknowledgeable(), acknowledgeableBytes(), highOnly, now}, frame);
+    Action action =
+        sender.step({slot, frameLimit, acknowledgeable(), acknowledgeableBytes(), highOnly, talk, now}, frame);
     if (frame == nullptr) return action;
     if (frame->length > frameLimit) {
       violation(Rule::NewChannelIsTooNarrowForWhatHasToBeSentAgain);
@@ -298,7 +299,7 @@ struct Framing::State {
     }
     // What was begun is completed, whatever the buffer says: it is one frame.
     if (sender.filling() && mayReplay()) {
-      const Action action = nextData(slot, false, now);
+      const Action action = nextData(slot, false, talk, now);
       if (action.kind != ActionKind::Wait || over) return action;
     }
     const std::uint64_t mark = waterMark(channel, talk);
@@ -312,7 +313,7 @@ struct Framing::State {
       if (const std::optional<Action> action = nextControl()) return *action;
     }
     if (mayReplay() && (slot == 0 || !full)) {
-      const Action action = nextData(slot, full, now);
+      const Action action = nextData(slot, full, talk, now);
       if (action.kind != ActionKind::Wait || over) return action;
     }
     if (slot == 0 && closeDue()) {
@@ -533,14 +534,14 @@ struct Framing::State {
     untoldBytes += frame.size();
     ackVia = slot;
     if (!held) {
-      // Nobody waits for what is in the middle of a message, or of a file; and an ACK costs as much as a message.
-      // But small frames of bulk say that somebody talks there, and that the sender watches how soon they arrive.
-      const bool watched = receiver.midway() && frame.size() <= kWatchedFrame;
-      const bool patient = receiver.midway() && !watched;
-      const std::uint64_t most = watched   ? config.ackBytes / 4
-                                 : patient ? std::max(config.ackBytes, config.windowBytes / 4)
-                                           : config.ackBytes;
-      if (untoldBytes >= most) wantAck = true;
+      // Nobody waits for what is in the middle of a message, or of a file, but the sender's pace; and an ACK costs as
+      // much as a message. The sender makes its frames so long that one for two of them is enough. Small ones say that
+      // somebody talks there, and that the sender watches how soon they arrive.
+      const bool midway = receiver.midway();
+      const bool patient = midway && frame.size() > kWatchedFrame;
+      if (untoldBytes >= (midway ? std::max<std::uint64_t>(config.ackBytes / 4, frame.size()) : config.ackBytes)) {
+        wantAck = true;
+      }
       ackAt = std::min(ackAt, now + config.ackDelay * (patient ? kMidwayPatience : 1));
     }
     answerClose();

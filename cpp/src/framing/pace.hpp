@@ -57,58 +57,82 @@ class Rate {
   std::uint64_t rate_ = 10'000;  ///< before it is known: such as a fast home has
 };
 
-/// How much of one stream may be on its way.
+/// How much of what is large may be on its way in one stream, from the first frame on. SCTP alone sends more and more
+/// until a part of it is lost: at first twice as much in each round trip. Where a buffer at the other end overflows so,
+/// Chromium's SCTP needs seconds to send it again, one packet at a time.
 class Pace {
  public:
   /// Frame `seq` leaves.
   void sent(std::uint64_t seq, Millis now) {
+    if (quietSince_ == kNever) quietSince_ = now;
     if (sample_ != 0) return;
     sample_ = seq;
     sampleAt_ = now;
   }
 
-  /// All up to `seq` arrived, `bytes` more than before.
-  void acknowledged(std::uint64_t seq, std::uint64_t bytes, Millis now) {
+  /// All up to `seq` arrived, `bytes` more than before; and whether `more` is on its way.
+  void acknowledged(std::uint64_t seq, std::uint64_t bytes, bool more, Millis now) {
     if (sample_ != 0 && seq >= sample_) {
       const Millis rtt = now - sampleAt_;
       sample_ = 0;
       // The shortest is the way without a queue; it is forgotten slowly, because ways change.
       shortest_ = shortest_ == kNever || rtt < shortest_ ? rtt : shortest_ + (rtt - shortest_) / 32;
     }
-    if (allowed_ != kNoLimit) allowed_ = now - narrowedAt_ < kCautious ? allowed_ + bytes / 16 : kNoLimit;
     rate_.arrived(bytes, now);
+    if (shortest_ == kNever) return;
+    // Weighted by itself: what counts is how much of the time passes in long ones.
+    const Millis quiet = std::clamp<Millis>(now - quietSince_, 0, kMemory);
+    quiet_ += (quiet * kMemory - quiet_) * quiet / kMemory;
+    quietSince_ = more ? now : kNever;
+    // What the path has not carried yet is tried step by step: in sixteen times the shortest or more, twice as much;
+    // and always a quarter more than it carried.
+    const Millis step = std::clamp(shortest_, kGrowth / 16, kGrowth);
+    allowed_ = std::min(allowed_ + bytes * static_cast<std::uint64_t>(step) / kGrowth,
+                        std::max(kStart, carries(shortest_ + std::max(kLate, 2 * quiet_ / kMemory)) / 4 * 5));
   }
 
-  /// Somebody talks: what keeps the path busy, and not much more.
-  void narrow(Millis now) {
-    narrowedAt_ = now;
-    allowed_ = shortest_ == kNever
-                   ? kUnknown
-                   : std::max(kLeast, rate_.perMillisecond() * static_cast<std::uint64_t>(shortest_ + kQueue));
+  /// Whether somebody talks: then what keeps the path busy, and not much more.
+  void talk(bool talking) {
+    talking_ = talking;
+    if (talking && shortest_ != kNever) allowed_ = std::max(kLeast, carries(shortest_ + kQueue));
   }
 
-  /// Bytes. When nobody talks any more it grows by a part of what arrives: the path has carried little for a while, and
-  /// of all that is sent at once a part would be lost. Who speaks again just then waits until that was sent again. Not
-  /// for long: where much of many short frames is lost, Chromium's SCTP takes seconds to send it again.
+  /// Another path, of which nothing is known.
+  void restart() {
+    sample_ = 0;
+    shortest_ = quietSince_ = kNever;
+    quiet_ = 0;
+    allowed_ = kStart;
+  }
+
+  /// Bytes.
   [[nodiscard]] std::uint64_t allowed() const { return allowed_; }
-  /// So little that frames have to be short, which are acknowledged soon.
-  [[nodiscard]] bool narrowed() const { return allowed_ != kNoLimit; }
+  [[nodiscard]] bool talking() const { return talking_; }
 
  private:
-  /// What may wait on the way, in time.
+  [[nodiscard]] std::uint64_t carries(Millis time) const {
+    return rate_.perMillisecond() * static_cast<std::uint64_t>(time);
+  }
+
+  /// What may wait on the way while somebody talks, in time;
   static constexpr Millis kQueue = 3;
-  /// How long a path that carried little is not trusted.
-  static constexpr Millis kCautious = 250;
+  /// and what while nobody does: so late are acknowledgements of a busy page.
+  static constexpr Millis kLate = 16;
+  /// Some are later. So much time is remembered.
+  static constexpr Millis kMemory = 256;
+  /// On longer paths it doubles in a round trip, as SCTP does.
+  static constexpr Millis kGrowth = 80;
   static constexpr std::uint64_t kLeast = 81'920;
-  static constexpr std::uint64_t kUnknown = 458'752;
-  static constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
+  static constexpr std::uint64_t kStart = 131'072;
 
   std::uint64_t sample_ = 0;
   Millis sampleAt_ = 0;
   Millis shortest_ = kNever;
+  Millis quietSince_ = kNever;  ///< something is on its way and nothing was acknowledged
+  Millis quiet_ = 0;            ///< how long that lasts, times kMemory
   Rate rate_;
-  std::uint64_t allowed_ = kNoLimit;
-  Millis narrowedAt_ = 0;
+  std::uint64_t allowed_ = kStart;
+  bool talking_ = false;
 };
 
 }  // namespace peerbridge

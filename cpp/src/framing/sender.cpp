@@ -1,6 +1,7 @@
 #include "framing/sender.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/planted.hpp"
 
@@ -17,6 +18,7 @@ constexpr std::size_t kSmallestPiece = 512;
 /// A Normal message up to here is something that people wait for; above, it is bulk in the wrong lane.
 constexpr std::uint64_t kInteractiveMessage = 16'384;
 constexpr Millis kInteractiveTime = 1'000;
+constexpr std::uint64_t kFramesOnTheWay = 4;
 /// Room for any transfer control message.
 constexpr std::size_t kControlEstimate = 2'048;
 /// A byte of Normal counts once, one of Bulk or File four times.
@@ -238,6 +240,11 @@ bool Sender::isLarge(Lane lane) const {
   return lane == Lane::Normal && hasWork(lane) && queueOf(lane).messages.front().ticket != 0;
 }
 
+/// Stripes are for paths that lose much, where what one of them lost keeps back what the others carried.
+bool Sender::isPaced(Lane lane) const {
+  return channels_ == 1 || streamOf(lane) == Stream::Live || paces_[index(streamOf(lane))].talking();
+}
+
 std::size_t Sender::largeFrame(std::size_t frameLimit) const {
   return rate_.frame(shortFrame(frameLimit), frameLimit, channels_);
 }
@@ -249,7 +256,14 @@ std::size_t Sender::shortFrame(std::size_t frameLimit) const {
 /// How long the next frame of this lane may be, where none is longer than `frameLimit`.
 std::size_t Sender::capacityFor(Lane lane, std::size_t frameLimit) const {
   if (!isLarge(lane)) return std::min(frameLimit, config_.frameBytes);
-  return paces_[index(streamOf(lane))].narrowed() ? shortFrame(frameLimit) : largeFrame(frameLimit);
+  const std::size_t least = shortFrame(frameLimit);
+  const Pace& pace = paces_[index(streamOf(lane))];
+  if (pace.talking()) return least;
+  const std::size_t most = largeFrame(frameLimit);
+  // Several are on their way, so that acknowledgements of the first come before the last has left.
+  if (!isPaced(lane)) return most;
+  return static_cast<std::size_t>(
+      std::clamp<std::uint64_t>(std::bit_floor(pace.allowed() / kFramesOnTheWay), least, most));
 }
 
 /// At least what the next frame of this lane will take, at most a frame.
@@ -269,7 +283,7 @@ bool Sender::fits(Lane lane, std::size_t frameLimit) const {
   if (replay.bytes() == 0) return true;
   if (replay.count() >= kMaxUnacknowledgedFrames) return false;
   std::uint64_t window = std::min(config_.windowBytes * (live ? 1 : channels_), granted_);
-  if (isLarge(lane)) window = std::min(window, paces_[index(streamOf(lane))].allowed());
+  if (isLarge(lane) && isPaced(lane)) window = std::min(window, paces_[index(streamOf(lane))].allowed());
   // The end of the window is High's, so that a ping passes while Normal waits for acknowledgements.
   if (lane == Lane::Normal) window -= std::min<std::uint64_t>(config_.frameBytes, window / 4);
   return replay.bytes() + estimate(lane, frameLimit) <= window;
@@ -409,9 +423,7 @@ void Sender::closeFrame() {
 }
 
 Action Sender::step(const Pass& pass, const Replay::Frame*& sent) {
-  if (interactive(pass.now)) {
-    for (Pace& pace : paces_) pace.narrow(pass.now);
-  }
+  for (Pace& pace : paces_) pace.talk(pass.talk);
   const bool carrier = pass.slot == 0;
   Stream stream = Stream::Bulk;
   if (filling()) {
@@ -460,6 +472,8 @@ void Sender::detach(Slot slot) {
   if (openHasBytes()) closeFrame();
   if (planted(Bug::NoReplay)) return;
   for (Replay& replay : replays_) replay.lose(slot);
+  if (slot > 0) return;
+  for (Pace& pace : paces_) pace.restart();
 }
 
 bool Sender::send(Lane lane, Slot slot, Millis now) {
@@ -481,7 +495,7 @@ bool Sender::acknowledge(Stream stream, std::uint64_t seq, Millis now) {
     noteAcknowledged(frame.lane);
   }
   if (replay.bytes() < before) {
-    paces_[index(stream)].acknowledged(seq, before - replay.bytes(), now);
+    paces_[index(stream)].acknowledged(seq, before - replay.bytes(), replay.bytes() > 0, now);
     rate_.arrived(before - replay.bytes(), now);
   }
   return true;

@@ -99,6 +99,7 @@ class Sender {
     Seqs received{};             ///< what frames acknowledge on the way
     Seqs receivedBytes{};
     bool highOnly = false;  ///< the channel's buffer is full enough
+    bool talk = false;      ///< interactive()
     Millis now = 0;
   };
   /// The next Fill, Send or FillSend of a DATA or BULK frame; Wait when there is none. `sent` is the frame of a Send,
@@ -175,6 +176,7 @@ class Sender {
   [[nodiscard]] bool hasWork(Lane lane) const;
   [[nodiscard]] std::size_t estimate(Lane lane, std::size_t frameLimit) const;
   [[nodiscard]] bool isLarge(Lane lane) const;
+  [[nodiscard]] bool isPaced(Lane lane) const;
   [[nodiscard]] bool fits(Lane lane, std::size_t frameLimit) const;
   [[nodiscard]] std::optional<Lane> choose(Slot slot, std::size_t frameLimit) const;
   [[nodiscard]] bool openIsFull() const;

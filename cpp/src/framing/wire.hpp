@@ -70,10 +70,10 @@ struct FramingConfig {
   std::uint64_t maxInlineQueueBytes = 16'777'216;
   /// Largest message that is accepted from the peer, and that queue() takes.
   std::uint64_t maxMessageBytes = 1'073'741'824;
-  /// An ACK leaves at the latest after this many received frame bytes, or a quarter of windowBytes, if that is more, in
-  /// the middle of a message or of a file,
+  /// An ACK leaves at the latest after this many received frame bytes; in the middle of a message or of a file after a
+  /// quarter of them, or two frames, if that is more,
   std::uint64_t ackBytes = 131'072;
-  /// or after this many milliseconds, four times as many there.
+  /// or after this many milliseconds, four times as many there where frames are long.
   Millis ackDelay = 20;
   /// How long close() waits for the other side.
   Millis closeTimeout = 2'000;
