@@ -197,6 +197,23 @@ const file = size => async ({ a, b }) => {
   return size / mebi / ((at - began) / 1000)
 }
 
+const somePings = async ({ a }) => { await a.call('pings', 20) }
+const besideAFile = [
+  { key: 'hand-written, second channel, 4 MiB buffered', kind: 'raw', options: { chunk: 64 * kibi, high: 4 * mebi } },
+  { key: 'hand-written, second channel, 256 KiB buffered', kind: 'raw', options: { chunk: 16 * kibi, high: 256 * kibi } },
+  { key: 'peerbridge, high beside a file', kind: 'peerbridge' },
+]
+/** Pings, in pages of their own, beside what `howOf` a variant says. */
+async function pingsDuring(lab, given, figure, variants, howOf, options) {
+  const times = await lab.interleaved(figure, variants, given.rounds, async ({ a, b }, variant) => {
+    const how = howOf(variant)
+    await (how.size === null ? b.call('expectFile', null) : b.call('expectAny', how.size))
+    const [pings] = await Promise.all([a.call('pingsDuring', how), b.call('arrived')])
+    return pings
+  }, { ...options, alone: true })
+  return { lanes: Object.fromEntries(variants.map(({ key }) => [key, spread(times[key])])), digits: 1, note: spreadNote, largest: true }
+}
+
 /** Of pings, by round. */
 const spread = rounds => ({
   p50: rounds.map(round => median(round)), p95: rounds.map(round => quantile(round, 0.95)), max: rounds.map(round => Math.max(...round)),
@@ -271,42 +288,42 @@ const figures = {
   ping: {
     title: () => 'Pings every 20 ms while something large is under way, ms',
     async measure(lab, given) {
-      // In a connection's first seconds of bulk SCTP's slow start loses much, and finds out by timers, in every lane.
+      // In a connection's first seconds of bulk SCTP's slow start loses much where nothing bounds it: see `early`.
       const during = { ms: 3000, warm: 6000, every: 20 }
       const behind = { ms: 1000, warm: 100, every: 20 }
       const variants = [
-        { key: 'hand-written, second channel, 4 MiB buffered', kind: 'raw', options: { chunk: 64 * kibi, high: 4 * mebi } },
+        ...besideAFile.slice(0, 1),
         { key: 'hand-written, same channel, 4 MiB buffered', kind: 'raw', options: { chunk: 64 * kibi, high: 4 * mebi, same: true } },
-        { key: 'hand-written, second channel, 256 KiB buffered', kind: 'raw', options: { chunk: 16 * kibi, high: 256 * kibi } },
-        { key: 'peerbridge, high beside a file', kind: 'peerbridge' },
+        ...besideAFile.slice(1),
         { key: 'peerbridge, high beside a message of 64 MiB', kind: 'peerbridge', size: 64 * mebi },
         { key: 'PeerJS 1.5.5, behind a message of 64 MiB', kind: 'peerjs', size: 64 * mebi },
       ].filter(({ kind }) => given.lanes.includes(kind))
-      const times = await lab.interleaved('ping', variants, given.rounds, async ({ a, b }, { size = null }) => {
-        await (size === null ? b.call('expectFile', null) : b.call('expectAny', size))
-        const [pings] = await Promise.all([a.call('pingsDuring', { size, ...(size === null ? during : behind) }), b.call('arrived')])
-        return pings
-      }, { warm: async ({ a }) => { await a.call('pings', 20) }, alone: true })
-      return { lanes: Object.fromEntries(variants.map(({ key }) => [key, spread(times[key])])), digits: 1, note: spreadNote, largest: true }
+      return pingsDuring(lab, given, 'ping', variants, ({ size = null }) => ({ size, ...(size === null ? during : behind) }), { warm: somePings })
+    },
+  },
+
+  early: {
+    title: () => 'Pings every 20 ms beside a file, from half a second after its first byte on, the first of a connection, ms',
+    measure(lab, given) {
+      const variants = besideAFile.filter(({ kind }) => given.lanes.includes(kind))
+      return pingsDuring(lab, given, 'early', variants, () => ({ size: null, ms: 3000, warm: 500, every: 20 }), { warm: async () => {} })
+    },
+  },
+
+  start: {
+    title: () => 'A file of 4 MiB, the first of a connection, MiB/s',
+    async measure(lab, given) {
+      await findBest(lab, given)
+      return { lanes: await lab.interleaved('start', await lab.lanes(), given.rounds, file(4 * mebi), { warm: async () => {}, alone: true }), digits: 1 }
     },
   },
 
   word: {
     title: () => 'The first word after a silence of 1.05, 1.3 or 2 seconds, while a file is under way: there and back, ms',
-    async measure(lab, given) {
-      const variants = [
-        { key: 'hand-written, second channel, 4 MiB buffered', kind: 'raw', options: { chunk: 64 * kibi, high: 4 * mebi } },
-        { key: 'hand-written, second channel, 256 KiB buffered', kind: 'raw', options: { chunk: 16 * kibi, high: 256 * kibi } },
-        { key: 'peerbridge, high', kind: 'peerbridge' },
-      ].filter(({ kind }) => given.lanes.includes(kind))
+    measure(lab, given) {
+      const variants = besideAFile.filter(({ kind }) => given.lanes.includes(kind))
       const words = { size: null, ms: 14_000, warm: 6000, every: [1050, 1300, 2000] }
-      const times = await lab.interleaved('word', variants, given.rounds, async ({ a, b }) => {
-        await b.call('expectFile', null)
-        const [pings] = await Promise.all([a.call('pingsDuring', words), b.call('arrived')])
-        return pings
-      }, { warm: async ({ a }) => { await a.call('pings', 20) }, alone: true })
-      const lanes = Object.fromEntries(Object.entries(times).map(([key, rounds]) => [key, spread(rounds)]))
-      return { lanes, digits: 1, note: spreadNote, largest: true }
+      return pingsDuring(lab, given, 'word', variants, () => words, { warm: somePings })
     },
   },
 
