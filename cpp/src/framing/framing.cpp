@@ -62,6 +62,7 @@ struct Framing::State {
 
   // -- channels
   std::array<Channel, kMaxSlots> channels;
+  std::size_t width = 1;      ///< how many of them are attached, or one
   bool firstChannel = false;  ///< this is the first one: nothing can have been lost, so nobody waits for HELLO
   bool everAttached = false;
   bool helloSent = false;
@@ -181,7 +182,8 @@ struct Framing::State {
   void widen() {
     std::size_t count = 0;
     for (const Channel& channel : channels) count += channel.attached ? 1 : 0;
-    sender.widen(std::max<std::size_t>(count, 1));
+    width = std::max<std::size_t>(count, 1);
+    sender.widen(width);
   }
 
   // -- sending ------------------------------------------------------------------------------------------
@@ -535,13 +537,17 @@ struct Framing::State {
     ackVia = slot;
     if (!held) {
       // Nobody waits for what is in the middle of a message, or of a file, but the sender's pace; and an ACK costs as
-      // much as a message. The sender makes its frames so long that one for two of them is enough. Small ones say that
-      // somebody talks there, and that the sender watches how soon they arrive.
+      // much as a message. The sender makes its frames so long that one for each is enough. Small ones say that
+      // somebody talks there, and that the sender watches how soon they arrive. With stripes there is no pace.
       const bool midway = receiver.midway();
       const bool patient = midway && frame.size() > kWatchedFrame;
-      if (untoldBytes >= (midway ? std::max<std::uint64_t>(config.ackBytes / 4, frame.size()) : config.ackBytes)) {
-        wantAck = true;
+      std::uint64_t most = config.ackBytes;
+      if (patient && stream == Stream::Bulk && width > 1) {
+        most = std::max(most, config.windowBytes / 4);
+      } else if (midway) {
+        most = std::max<std::uint64_t>(most / 4, frame.size());
       }
+      if (untoldBytes >= most) wantAck = true;
       ackAt = std::min(ackAt, now + config.ackDelay * (patient ? kMidwayPatience : 1));
     }
     answerClose();

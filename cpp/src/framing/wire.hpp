@@ -71,7 +71,7 @@ struct FramingConfig {
   /// Largest message that is accepted from the peer, and that queue() takes.
   std::uint64_t maxMessageBytes = 1'073'741'824;
   /// An ACK leaves at the latest after this many received frame bytes; in the middle of a message or of a file after a
-  /// quarter of them, or two frames, if that is more,
+  /// quarter of them, or a frame, if that is more (with stripes, after a quarter of windowBytes),
   std::uint64_t ackBytes = 131'072;
   /// or after this many milliseconds, four times as many there where frames are long.
   Millis ackDelay = 20;
