@@ -387,6 +387,18 @@ TEST(Framing, AfterTalkBulkGrowsByWhatArrives) {
   EXPECT_GE(path.longestFrame, 131'072u);
 }
 
+TEST(Framing, AfterTalkThePathIsNeverIdle) {
+  Path path(10'000);
+  path.pair.a.queue(Lane::Bulk, 1, Bytes(60'000'000));
+  path.run(1'000);
+  path.pair.a.put(Lane::High, "ping");
+  path.run(1'000);
+  EXPECT_LE(path.mostUnacked, 500'000u) << "what was on its way when the first word came";
+  path.run(100);
+  EXPECT_LE(path.mostUnacked, 200'000u);
+  EXPECT_GE(path.arrived, 950'000u);
+}
+
 TEST(Framing, BulkBeginsWithLittleOnItsWay) {
   Pair pair;
   pair.attach();

@@ -18,6 +18,7 @@ constexpr std::size_t kSmallestPiece = 512;
 /// A Normal message up to here is something that people wait for; above, it is bulk in the wrong lane.
 constexpr std::uint64_t kInteractiveMessage = 16'384;
 constexpr Millis kInteractiveTime = 1'000;
+/// Several are on their way, so that acknowledgements of the first come before the last has left.
 constexpr std::uint64_t kFramesOnTheWay = 4;
 /// Room for any transfer control message.
 constexpr std::size_t kControlEstimate = 2'048;
@@ -260,7 +261,6 @@ std::size_t Sender::capacityFor(Lane lane, std::size_t frameLimit) const {
   const Pace& pace = paces_[index(streamOf(lane))];
   if (pace.talking()) return least;
   const std::size_t most = largeFrame(frameLimit);
-  // Several are on their way, so that acknowledgements of the first come before the last has left.
   if (!isPaced(lane)) return most;
   return static_cast<std::size_t>(
       std::clamp<std::uint64_t>(std::bit_floor(pace.allowed() / kFramesOnTheWay), least, most));

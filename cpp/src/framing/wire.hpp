@@ -43,10 +43,10 @@ struct FramingConfig {
   /// Largest frame that is sent (the channel and the peer may lower that) and accepted (never below 16 KiB).
   std::size_t maxFrameBytes = 262'144;
   /// Frames of small messages are no longer. Those of what is large are as long as the path takes some milliseconds
-  /// for, between interactiveFrameBytes and maxFrameBytes (see Rate).
+  /// for, or a quarter of what may be on its way, if that is less; between interactiveFrameBytes and maxFrameBytes (see
+  /// Rate and Pace).
   std::size_t frameBytes = 65'536;
-  /// Frame size of what is large while High, or Normal messages up to 16 KiB, were used within the last second, and for
-  /// a while after that (see Pace).
+  /// Frame size of what is large while High, or Normal messages up to 16 KiB, were used within the last second.
   std::size_t interactiveFrameBytes = 16'384;
   /// next() says Wait while the channel's bufferedAmount with one more frame would be above this (High and control
   /// frames: twice this). Where the path is known to be slow it is what leaves in 20 ms.
