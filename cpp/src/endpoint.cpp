@@ -486,6 +486,8 @@ struct Endpoint::State final : Connection::Host {
       refuse(ErrorCode::Disconnected, "the peer is destroyed: make a new one");
     } else if (!isValidId(identity.peer)) {
       refuse(ErrorCode::InvalidId, "\"%\" is not the id of a peer");
+    } else if (identity.peer == session.id()) {
+      refuse(ErrorCode::InvalidArgument, "\"%\" is this peer itself");
     } else if (identity.id.empty() || identity.id.size() > kMaxIdBytes) {
       refuse(ErrorCode::InvalidArgument, "a connectionId has 1 to 256 bytes");
     } else if (byIdentity(identity.peer, identity.id) != nullptr) {
@@ -697,7 +699,12 @@ Action Endpoint::pump(ConnectionHandle connection, ChannelHandle channel, std::u
   if (action.kind == ActionKind::Wait || action.last) {
     // Room that came up, messages that were acknowledged meanwhile.
     found->report(now);
-    state_->arm(connection, *found);
+    if (found->finished()) {
+      // What the action points to lives until the next input.
+      state_->touched.push_back(connection);
+    } else {
+      state_->arm(connection, *found);
+    }
   }
   return action;
 }

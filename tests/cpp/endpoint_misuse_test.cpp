@@ -57,6 +57,15 @@ TEST_F(Misuse, AConnectionIdThatNobodyCouldReadIsRefused) {
   EXPECT_NE(find(OutputType::LinkCreate), nullptr);
 }
 
+TEST_F(Misuse, AConnectionToItselfIsRefusedAtOnce) {
+  say(input::Start{.id = "bob", .token = "token"});
+  connect("dc_1");
+  ASSERT_NE(find(OutputType::ConnectionError), nullptr);
+  EXPECT_EQ(find(OutputType::ConnectionError)->error, ErrorCode::InvalidArgument);
+  EXPECT_NE(find(OutputType::ConnectionClosed), nullptr);
+  EXPECT_EQ(find(OutputType::LinkCreate), nullptr);
+}
+
 TEST_F(Misuse, AfterDisposeNothingIsDue) {
   say(input::Start{"ada", "token"});
   connect("c1");

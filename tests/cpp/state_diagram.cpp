@@ -44,7 +44,8 @@ std::string_view meaning(Trigger trigger) {
              "answering side once it is sent, on the offering side once the browser has taken it (input `op-done`).";
     case Trigger::PathDown:
       return "The core: nothing came from the other side for `silenceLimit` (`urgentSilenceLimit` after the network "
-             "changed), through a side channel neither (`side-heard`). Or the browser: `link-state` disconnected or "
+             "changed), through a side channel (`side-heard`) or a stripe neither. Or the browser: `link-state` "
+             "disconnected or "
              "failed, or the channel closed without a CLOSE "
              "before it (native protocol).";
     case Trigger::PathUp:

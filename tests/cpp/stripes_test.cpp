@@ -407,6 +407,32 @@ TEST_F(StripedConnection, BulkArrivesInOrderAcrossAnOutage) {
   EXPECT_TRUE(world.runUntil([&] { return has(4); }, 40'000));
 }
 
+TEST_F(StripedConnection, StaysOpenWhileItsOwnChannelIsHeldUpAndStripesCarryOn) {
+  ada.setStripes(connection, 4);
+  ASSERT_TRUE(world.runUntil([&] { return has(4); }, 2'000));
+  world.jamCarrier(ada, connection, 6'000);
+  world.jamCarrier(bob, bob.incoming(), 6'000);
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(ada.send(connection, std::to_string(i) + std::string(10'000, 'x'), Lane::Bulk));
+    world.runFor(50);
+    ASSERT_TRUE(bothOpen()) << "after " << i;
+  }
+  ASSERT_TRUE(world.runUntil([&] { return bob.received[bob.incoming()].size() == 100; }, 2'000));
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(bob.received[bob.incoming()][static_cast<std::size_t>(i)], std::to_string(i) + std::string(10'000, 'x'));
+  }
+}
+
+TEST_F(StripedConnection, RecoversWhenItsOwnChannelIsHeldUpAndNothingComesThroughStripes) {
+  ada.setStripes(connection, 4);
+  ASSERT_TRUE(world.runUntil([&] { return has(4); }, 2'000));
+  world.jamCarrier(ada, connection, 30'000);
+  world.jamCarrier(bob, bob.incoming(), 30'000);
+  ASSERT_TRUE(ada.send(connection, "a word"));
+  ASSERT_TRUE(world.runUntil([&] { return bob.received[bob.incoming()].size() == 1; }, 5'000));
+  EXPECT_TRUE(world.runUntil([&] { return bothOpen() && has(4); }, 10'000));
+}
+
 TEST_F(StripedConnection, AStripeThatOpensAfterTheEndMeansNothing) {
   // Closed after 0 to 60 ms: before the offers of the stripes left, while they are negotiated, when some are open.
   for (Millis wait = 0; wait <= 60; ++wait) {

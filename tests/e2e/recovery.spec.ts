@@ -121,6 +121,8 @@ test('a connection loses and doubles no message when its RTCPeerConnection is lo
     const ba = await arrived
     const got: number[] = []
     ba.on('data', value => got.push((value as { n: number }).n))
+    const errors: string[] = []
+    for (const conn of [ab, ba]) conn.on('error', error => errors.push(error.message))
     await (ab.open || window.heard(ab, 'open'))
     const padding = 'x'.repeat(1000)
     for (let n = 0; n < 6000; n++) {
@@ -131,9 +133,9 @@ test('a connection loses and doubles no message when its RTCPeerConnection is lo
     await ab.delivered()
     ada.destroy()
     bob.destroy()
-    return { count: got.length, inOrder: got.every((n, at) => n === at) }
+    return { count: got.length, inOrder: got.every((n, at) => n === at), errors }
   })
-  expect(result).toEqual({ count: 6000, inOrder: true })
+  expect(result).toEqual({ count: 6000, inOrder: true, errors: [] })
 })
 
 test('bulk is spread over stripes, arrives whole and in order when some of them die, and gets new ones', async ({ page }) => {
@@ -147,7 +149,9 @@ test('bulk is spread over stripes, arrives whole and in order when some of them 
         made.push(this)
       }
     }
-    const [ada, bob] = await window.two({ timers: { stripeRetry: 100 } })
+    // On two cores eight of them lose so much that SCTP repeats it for seconds. Where the connection's own channel is one of
+    // those, a fresh RTCPeerConnection may take its place; that is not what is looked for here.
+    const [ada, bob] = await window.two({ timers: { stripeRetry: 100, silenceLimit: 60_000 } })
     const arrived = window.heard(bob, 'connection') as Promise<Library.DataConnection>
     const ab = ada.connect('bob')!
     const ba = await arrived

@@ -23,6 +23,14 @@ export const differences: Difference[] = [
     peerjs: ['open b', 'connection a'], peerbridge: ['open b', 'connection a', 'connection a'],
   },
   {
+    row: '`connect()` and `call()` to oneself', script: 'connect() to oneself', who: 'a',
+    peerjs: ['open a', 'connection a'], peerbridge: ['open a'],
+  },
+  {
+    row: '`connect()` and `call()` to oneself', script: 'connect() to oneself', who: 'ab',
+    peerjs: ['open=false'], peerbridge: ['error invalid-argument', 'close', 'open=false'],
+  },
+  {
     row: 'The other peer is not there', script: 'a peer that is not there', who: 'ab',
     peerjs: ['open=false'], peerbridge: ['error peer-unavailable', 'close', 'open=false'],
   },

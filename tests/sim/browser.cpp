@@ -547,6 +547,20 @@ void World::breakStripe(const Node& node, ConnectionHandle connection) {
   }
 }
 
+void World::jamCarrier(const Node& node, ConnectionHandle connection, Millis length) {
+  const ChannelHandle carrier = node.carriers_.at(connection);
+  for (const auto& [handle, index] : node.channels_) {
+    if (handle != carrier) continue;
+    ChannelEnd& own = end(index);
+    own.stuck = true;
+    own.pause = length;
+    const std::uint32_t timer = ++own.timer;
+    at(now() + length, [this, index, timer] {
+      if (end(index).timer == timer) retransmit(index);
+    });
+  }
+}
+
 void World::setPath(bool up) {
   if (pathUp_ == up && cut_.empty()) return;
   pathUp_ = up;

@@ -281,6 +281,8 @@ class World {
   void changeNetwork(Node& node, bool noticed);
   /// One stripe of this connection fails, at both ends; the path stays as it is.
   void breakStripe(const Node& node, ConnectionHandle connection);
+  /// What `node` sends through the channel that carries this connection is lost, and SCTP needs so long to repeat it.
+  void jamCarrier(const Node& node, ConnectionHandle connection, Millis length);
 
   [[nodiscard]] Millis now() const { return clock_.now(); }
   /// What must not happen at any time.

@@ -620,8 +620,10 @@ void Connection::failed(Negotiation& from, ErrorCode code, const char* text, con
   } else if (link.slot > 0) {
     stripeLost(link, now_);
   } else if (isUp()) {
-    // A renegotiation that fails leaves what was agreed before in place.
-    complain(code, text, &why);
+    // A renegotiation that fails leaves what was agreed before in place. After the channel closed there is nothing left
+    // of it: an OFFER only asks whether the other side is there, and a page that closed its own RTCPeerConnection
+    // refuses it.
+    if (!link.spent) complain(code, text, &why);
   } else {
     fail(code, text, "negotiation-failed", now_, &why);
   }
@@ -890,6 +892,7 @@ void Connection::channelClosed(ChannelHandle channel, Millis now) {
   host_.own(HandleKind::Channel, channel, 0);
   current_->channel = 0;
   current_->channelOpen = false;
+  current_->spent = true;
   if (Wire* wire = this->wire(); wire != nullptr && wire->attached()) wire->detach();
   switch (phase_) {
     case Phase::Closing:
@@ -925,6 +928,7 @@ void Connection::receive(ChannelHandle channel, std::span<const std::byte> frame
   }
   if (!framing_) return;
   if (const Link* link = withChannel(channel); link != nullptr && link->slot > 0) {
+    besideHeardAt_ = now;
     framing_->receive(frame, now, link->slot);
     return;
   }
@@ -1057,8 +1061,9 @@ void Connection::networkChanged(NetworkChange change, Millis now) {
 }
 
 /// Asks for a sign of life, or takes the lack of one for what it is. Nothing is done as long as frames come. Where
-/// something comes through a side channel only, the path is up; but our frames may be waiting in a queue behind what
-/// is sent through such a channel, and PING is what the other side hears of us.
+/// something comes through a side channel or a stripe only, the other side is there: what SCTP repeats holds up one
+/// channel at a time, for seconds where much was lost. But our frames may be waiting in a queue behind what is sent
+/// through a side channel, and PING is what the other side hears of us.
 void Connection::checkPulse(Millis now) {
   const bool asleep = now - pulseAt_ > kAsleep;
   pulseAt_ = kNever;
@@ -1067,7 +1072,7 @@ void Connection::checkPulse(Millis now) {
   if (asleep) awakeSince_ = now;
   Millis heardAt = awakeSince_;
   if (const Millis last = framing_->lastHeard(); last != kNever) heardAt = std::max(heardAt, last);
-  const Millis signAt = std::max(heardAt, sideHeardAt_);
+  const Millis signAt = std::max(heardAt, besideHeardAt_);
   const Millis suspected = std::exchange(suspectedAt_, 0);
   if (now - signAt >= config_.silenceLimit || (suspected != 0 && signAt < suspected)) {
     pathDown("nothing comes from the other side", now);

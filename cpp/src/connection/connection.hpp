@@ -86,7 +86,7 @@ class Connection final : private Negotiation::Sink {
   void openSide(Input& wish, Millis now);
   void closeSide(std::uint32_t number);
   /// Something came through one: the path is up.
-  void sideHeard(Millis now) { sideHeardAt_ = now; }
+  void sideHeard(Millis now) { besideHeardAt_ = now; }
 
   // -- signaling -------------------------------------------------------------------------------------
   /// What `message` holds may be moved from, as with the inputs below.
@@ -282,14 +282,14 @@ class Connection final : private Negotiation::Sink {
   Millis lingerUntil_ = kNever;
   Millis restartPause_ = 0;
   Millis raceAt_ = kNever;
-  Millis pulseAt_ = kNever;  ///< when to look whether the other side was heard
-  Millis awakeSince_ = 0;    ///< the page slept until then: silence before says nothing
-  Millis sideHeardAt_ = 0;   ///< something came through a side channel
-  Millis doubtedUntil_ = 0;  ///< an OFFER came lately: the other side may have lost the path that looks well from here
-  Millis suspectedAt_ = 0;   ///< the path was asked because the network changed; 0: it was not
-  bool reattached_ = false;  ///< frames go through another channel since the path was lost
-  bool asked_ = false;       ///< the old path spoke again, and was asked for an answer
-  Millis now_ = 0;           ///< of the call under way, for the Sink methods
+  Millis pulseAt_ = kNever;   ///< when to look whether the other side was heard
+  Millis awakeSince_ = 0;     ///< the page slept until then: silence before says nothing
+  Millis besideHeardAt_ = 0;  ///< something came through a side channel or a stripe
+  Millis doubtedUntil_ = 0;   ///< an OFFER came lately: the other side may have lost the path that looks well from here
+  Millis suspectedAt_ = 0;    ///< the path was asked because the network changed; 0: it was not
+  bool reattached_ = false;   ///< frames go through another channel since the path was lost
+  bool asked_ = false;        ///< the old path spoke again, and was asked for an answer
+  Millis now_ = 0;            ///< of the call under way, for the Sink methods
 };
 
 }  // namespace peerbridge

@@ -21,6 +21,7 @@ struct Link : Negotiation {
   std::uint8_t slot = 0;     ///< 1 to 7: a stripe, which carries bulk only; 0: it carries the connection, or is to
   ChannelHandle channel = 0;
   bool channelOpen = false;
+  bool spent = false;  ///< its channel closed: another link has to take its place
   std::size_t maxMessageSize = 65'536;
   bool everConnected = false;
   Millis givenUpAt = kNever;     ///< a racer that did not win, or a stripe that did not open, by then

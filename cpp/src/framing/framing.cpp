@@ -62,7 +62,6 @@ struct Framing::State {
 
   // -- channels
   std::array<Channel, kMaxSlots> channels;
-  std::size_t width = 1;      ///< how many of them are attached, or one
   bool firstChannel = false;  ///< this is the first one: nothing can have been lost, so nobody waits for HELLO
   bool everAttached = false;
   bool helloSent = false;
@@ -182,8 +181,7 @@ struct Framing::State {
   void widen() {
     std::size_t count = 0;
     for (const Channel& channel : channels) count += channel.attached ? 1 : 0;
-    width = std::max<std::size_t>(count, 1);
-    sender.widen(width);
+    sender.widen(std::max<std::size_t>(count, 1));
   }
 
   // -- sending ------------------------------------------------------------------------------------------
@@ -419,7 +417,7 @@ struct Framing::State {
     if (slot == 0 && !helloSeen && type != static_cast<std::uint8_t>(FrameType::Hello)) {
       return violation(Rule::FrameBeforeHello);
     }
-    // Stripes say nothing about the way that the connection itself takes.
+    // Stripes say that the other side is there, and nothing about the way that the connection itself takes.
     if (slot == 0) lastHeard = now;
     ++stats.framesReceived;
     stats.bytesReceived += frame.size();
@@ -542,7 +540,7 @@ struct Framing::State {
       const bool midway = receiver.midway();
       const bool patient = midway && frame.size() > kWatchedFrame;
       std::uint64_t most = config.ackBytes;
-      if (patient && stream == Stream::Bulk && width > 1) {
+      if (patient && stream == Stream::Bulk && sender.channels() > 1) {
         most = std::max(most, config.windowBytes / 4);
       } else if (midway) {
         most = std::max<std::uint64_t>(most / 4, frame.size());

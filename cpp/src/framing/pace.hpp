@@ -97,7 +97,7 @@ class Pace {
     if (talking && shortest_ != kNever) allowed_ = std::max(kLeast, carries(shortest_ + kQueue));
   }
 
-  /// Another path, of which nothing is known.
+  /// Another path. How much the last one carried is the best guess at what it carries; how long it is, is not known.
   void restart() {
     sample_ = 0;
     shortest_ = quietSince_ = kNever;

@@ -132,6 +132,7 @@ class Sender {
   void grant(std::uint64_t bytes) { granted_ = bytes; }
   /// So many channels share Bulk and File.
   void widen(std::size_t channels) { channels_ = channels; }
+  [[nodiscard]] std::size_t channels() const { return channels_; }
 
  private:
   struct Message {

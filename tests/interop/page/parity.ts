@@ -150,6 +150,12 @@ const scripts = {
     run.look('a', a)
     run.say('ab', `open=${ab.open}`)
   },
+  'connect() to oneself': async (run: Script) => {
+    const a = await run.open()
+    const ab = run.connection('ab', a.connect(run.id('a'), run.subject.own({ reliable: true })))
+    await until(() => run.heard('ab', 'close') || run.heard('a', 'connection'), 'an end, or another end')
+    run.say('ab', `open=${ab.open}`)
+  },
   'a call to a peer that is not there': async (run: Script) => {
     const a = await run.open()
     run.call('ab', a.call(run.id('nobody'), silence(run.subject)))
