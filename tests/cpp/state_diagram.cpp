@@ -45,9 +45,7 @@ std::string_view meaning(Trigger trigger) {
     case Trigger::PathDown:
       return "The core: nothing came from the other side for `silenceLimit` (`urgentSilenceLimit` after the network "
              "changed), through a side channel (`side-heard`) or a stripe neither. Or the browser: `link-state` "
-             "disconnected or "
-             "failed, or the channel closed without a CLOSE "
-             "before it (native protocol).";
+             "disconnected or failed, or the channel closed without a CLOSE before it (native protocol).";
     case Trigger::PathUp:
       return "The other side: it answered a PING through the old link, or a frame came through a fresh one. Where no "
              "frames are "

@@ -550,14 +550,7 @@ void World::breakStripe(const Node& node, ConnectionHandle connection) {
 void World::jamCarrier(const Node& node, ConnectionHandle connection, Millis length) {
   const ChannelHandle carrier = node.carriers_.at(connection);
   for (const auto& [handle, index] : node.channels_) {
-    if (handle != carrier) continue;
-    ChannelEnd& own = end(index);
-    own.stuck = true;
-    own.pause = length;
-    const std::uint32_t timer = ++own.timer;
-    at(now() + length, [this, index, timer] {
-      if (end(index).timer == timer) retransmit(index);
-    });
+    if (handle == carrier) retransmitAfter(index, now(), length);
   }
 }
 
@@ -733,13 +726,7 @@ void World::arrive(int index) {
     if (own.closed || pc(own.pc).closed || own.stuck || own.flight.empty()) return;
     if (own.flight.front().arrives > now()) break;
     if (!carries(own.pc)) {
-      own.stuck = true;
-      own.pause = kFirstRetransmission;
-      const std::uint32_t timer = ++own.timer;
-      at(own.flight.front().leaves + own.pause, [this, index, timer] {
-        if (end(index).timer == timer) retransmit(index);
-      });
-      return;
+      return retransmitAfter(index, own.flight.front().leaves, kFirstRetransmission);
     }
     Flight flight = std::move(own.flight.front());
     own.flight.pop_front();
@@ -748,16 +735,22 @@ void World::arrive(int index) {
   await(index);
 }
 
+/// SCTP's timer runs since `since`; nothing leaves before it ends.
+void World::retransmitAfter(int index, Millis since, Millis pause) {
+  ChannelEnd& own = end(index);
+  own.stuck = true;
+  own.pause = pause;
+  const std::uint32_t timer = ++own.timer;
+  at(since + pause, [this, index, timer] {
+    if (end(index).timer == timer) retransmit(index);
+  });
+}
+
 void World::retransmit(int index) {
   ChannelEnd& own = end(index);
   if (own.closed || !own.stuck || pc(own.pc).closed) return;
   if (!carries(own.pc)) {
-    own.pause = std::min(2 * own.pause, kLongestRetransmission);
-    const std::uint32_t timer = own.timer;
-    at(now() + own.pause, [this, index, timer] {
-      if (end(index).timer == timer) retransmit(index);
-    });
-    return;
+    return retransmitAfter(index, now(), std::min(2 * own.pause, kLongestRetransmission));
   }
   own.stuck = false;
   own.wireFree = now();

@@ -498,6 +498,7 @@ class World {
   void await(int index);
   void arrive(int index);
   void land(int index, Flight& flight);
+  void retransmitAfter(int index, Millis since, Millis pause);
   void retransmit(int index);
   void watchBuffer(int index);
   void closeChannel(int index);
